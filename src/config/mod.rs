@@ -1,0 +1,227 @@
+//! Configuration: file, environment and flags, resolved once into [`Settings`].
+//!
+//! The only module that reads the environment. What comes out is meant: paths are
+//! absolute, zero means nothing any more. Precedence: flag, environment, file, default.
+
+mod options;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+pub use options::Options;
+
+/// The commented defaults: also the documentation of the file format.
+pub const DEFAULTS: &str = include_str!("defaults.toml");
+
+/// Environment variables that are read, each with its meaning.
+pub const ENVIRONMENT: &[(&str, &str)] = &[
+    ("INDEXER_CONFIG", "configuration file to read instead of the user's"),
+    ("INDEXER_DATA_DIR", "where indexes and the embedding cache live (also --data-dir)"),
+    ("INDEXER_MODEL_DIR", "where models and ONNX Runtime are installed"),
+    ("INDEXER_LOG", "log filter on standard error, such as `info` or `contextd_indexer=debug`"),
+    ("NO_COLOR", "any value: no colour, as if --color never"),
+    ("XDG_DATA_HOME, XDG_CACHE_HOME, XDG_CONFIG_HOME, HOME", "bases of the default places"),
+];
+
+/// What was said on the command line; `None` where nothing was.
+#[derive(Clone, Debug, Default)]
+pub struct Flags {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--data-dir`.
+    pub data_dir: Option<PathBuf>,
+}
+
+/// All settings, resolved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where indexes and the embedding cache live.
+    pub data_dir: PathBuf,
+    /// Indexing.
+    pub index: IndexSettings,
+    /// Embedding.
+    pub embed: EmbedSettings,
+    /// Hits by default.
+    pub search_limit: usize,
+    /// Log filter, if one was given.
+    pub log: Option<String>,
+    /// Whether `NO_COLOR` is set.
+    pub no_color: bool,
+}
+
+/// Settings of indexing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexSettings {
+    /// Size cap in bytes.
+    pub max_file_bytes: u64,
+    /// Token budget of a chunk.
+    pub max_chunk_tokens: usize,
+    /// Threads that read and parse, at least 1.
+    pub threads: usize,
+}
+
+/// Settings of embedding.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EmbedSettings {
+    /// Root of the installed models.
+    pub model_dir: PathBuf,
+    /// ONNX Runtime library instead of the installed one.
+    pub runtime: Option<PathBuf>,
+    /// Threads for the model, at least 1.
+    pub threads: usize,
+    /// Bound of the embedding cache, bytes.
+    pub cache_max_bytes: u64,
+    /// Model of the text leg.
+    pub text: ModelSettings,
+    /// Model of the code leg; `None` where it is off.
+    pub code: Option<ModelSettings>,
+}
+
+/// Which model, and from where. Another source is never tried in silence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ModelSettings {
+    /// The packaged model of this name, pinned by hash.
+    Packages(String),
+    /// A model that fastembed downloads, by its name there.
+    Hub(String),
+    /// A folder with `model.onnx` and `tokenizer.json`.
+    Local(PathBuf),
+}
+
+/// The configuration cannot be used. Every message names file or variable and key.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration file {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The file is not valid.
+    #[error("{path}: {message}\n`indexer config` prints every key with its default")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and what.
+        message: String,
+    },
+    /// A value is out of its range.
+    #[error("configuration key {key}: {message}")]
+    Value {
+        /// Dotted key.
+        key: &'static str,
+        /// What is wrong and what is right.
+        message: String,
+    },
+    /// No place for state is known.
+    #[error("neither {variable} nor HOME is set: pass --data-dir, or set {variable}")]
+    NoHome {
+        /// The variable that would help.
+        variable: &'static str,
+    },
+}
+
+/// Resolves the settings from the process environment and `flags`.
+pub fn load(flags: &Flags) -> Result<Settings, ConfigError> {
+    resolve(flags, &|name| std::env::var_os(name).filter(|value| !value.is_empty()))
+}
+
+type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
+
+fn resolve(flags: &Flags, env: Environment<'_>) -> Result<Settings, ConfigError> {
+    let mut options = Options::defaults();
+    let named = flags.config.clone().or_else(|| env("INDEXER_CONFIG").map(PathBuf::from));
+    let file = match &named {
+        Some(path) => Some(path.clone()),
+        None => base(env, "XDG_CONFIG_HOME", ".config").ok().map(|dir| dir.join("config.toml")),
+    };
+    if let Some(path) = file {
+        match std::fs::read_to_string(&path) {
+            Ok(text) => options.merge(Options::parse(&text, &path)?),
+            // Only a file that was asked for by name has to be there.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && named.is_none() => {}
+            Err(source) => return Err(ConfigError::Read { path, source }),
+        }
+    }
+    let settings = options.resolve(env, flags.data_dir.as_deref())?;
+    Ok(settings)
+}
+
+/// `$variable/contextd-indexer`, else `~/fallback/contextd-indexer`.
+fn base(env: Environment<'_>, variable: &'static str, fallback: &str) -> Result<PathBuf, ConfigError> {
+    let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    absolute(variable)
+        .or_else(|| absolute("HOME").map(|home| home.join(fallback)))
+        .map(|dir| dir.join("contextd-indexer"))
+        .ok_or(ConfigError::NoHome { variable })
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(file: &str, vars: &[(&str, &str)], flags: &Flags) -> Result<Settings, ConfigError> {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let config = dir.path().join("contextd-indexer");
+        std::fs::create_dir_all(&config).expect("created");
+        std::fs::write(config.join("config.toml"), file).expect("written");
+        let env = |name: &str| match name {
+            "XDG_CONFIG_HOME" => Some(dir.path().into()),
+            "HOME" => Some("/home/u".into()),
+            _ => vars.iter().find(|(key, _)| *key == name).map(|(_, value)| value.into()),
+        };
+        resolve(flags, &env)
+    }
+
+    #[test]
+    fn defaults_resolve() {
+        let settings = with("", &[], &Flags::default()).expect("valid");
+        assert_eq!(settings.data_dir, Path::new("/home/u/.local/share/contextd-indexer"));
+        assert_eq!(settings.embed.model_dir, Path::new("/home/u/.cache/contextd-indexer/models"));
+        assert_eq!(settings.embed.text, ModelSettings::Packages("all-minilm-l6-v2".into()));
+        assert_eq!(settings.embed.code, None);
+        assert!(settings.index.threads >= 1 && settings.embed.threads >= 1);
+    }
+
+    #[test]
+    fn flag_over_environment_over_file_over_default() {
+        let file = "data_dir = \"/file\"\n[index]\nmax_file_bytes = 9\n";
+        let env = [("INDEXER_DATA_DIR", "/env")];
+        let flags = Flags { data_dir: Some("/flag".into()), ..Flags::default() };
+        assert_eq!(with(file, &[], &Flags::default()).expect("valid").data_dir, Path::new("/file"));
+        assert_eq!(with(file, &env, &Flags::default()).expect("valid").data_dir, Path::new("/env"));
+        let settings = with(file, &env, &flags).expect("valid");
+        assert_eq!((settings.data_dir.as_path(), settings.index.max_file_bytes), (Path::new("/flag"), 9));
+    }
+
+    #[test]
+    fn what_must_not_load() {
+        let cases = [
+            ("max_file_byte = 1", "max_file_byte"),
+            ("[index]\nmax_chunk_tokens = 8", "index.max_chunk_tokens"),
+            ("[embed.text]\nsource = \"magic\"", "embed.text.source"),
+            ("[embed.text]\nsource = \"off\"", "embed.text.source"),
+            ("[embed.code]\nsource = \"local\"", "embed.code.path"),
+            ("[embed.text]\nmodel = \"nosuch\"", "embed.text.model"),
+            ("[embed.code]\nsource = \"hub\"", "embed.code.model"),
+            ("[search]\nlimit = 0", "search.limit"),
+            ("not toml", "config.toml"),
+        ];
+        for (file, expected) in cases {
+            let error = with(file, &[], &Flags::default()).expect_err(file).to_string();
+            assert!(error.contains(expected), "{file}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_file_asked_for_must_exist() {
+        let flags = Flags { config: Some("/nowhere/c.toml".into()), ..Flags::default() };
+        assert!(matches!(with("", &[], &flags), Err(ConfigError::Read { .. })));
+    }
+}

@@ -1,0 +1,181 @@
+//! The configuration file as typed: every key optional, unknown keys refused.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::{
+    ConfigError, DEFAULTS, EmbedSettings, Environment, IndexSettings, ModelSettings, Settings, absolute, base,
+};
+
+/// The one model that packages carry.
+const PACKAGED_MODEL: &str = "all-minilm-l6-v2";
+
+/// A configuration file. [`DEFAULTS`] documents each key.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Options {
+    data_dir: Option<PathBuf>,
+    index: Index,
+    embed: Embed,
+    search: Search,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Index {
+    max_file_bytes: Option<u64>,
+    max_chunk_tokens: Option<usize>,
+    threads: Option<usize>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Embed {
+    model_dir: Option<PathBuf>,
+    runtime: Option<PathBuf>,
+    threads: Option<usize>,
+    cache_max_bytes: Option<u64>,
+    text: Model,
+    code: Model,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Model {
+    source: Option<String>,
+    model: Option<String>,
+    path: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Search {
+    limit: Option<usize>,
+}
+
+impl Options {
+    /// The built-in defaults: every key is set.
+    pub fn defaults() -> Options {
+        toml::from_str(DEFAULTS).unwrap_or_default()
+    }
+
+    /// Parses the text of the file at `path`.
+    pub fn parse(text: &str, path: &Path) -> Result<Options, ConfigError> {
+        toml::from_str(text)
+            .map_err(|error| ConfigError::Parse { path: path.to_path_buf(), message: error.to_string() })
+    }
+
+    /// Puts the keys that `over` sets in place of one's own.
+    pub fn merge(&mut self, over: Options) {
+        macro_rules! take {
+            ($($($field:ident).+),* $(,)?) => { $(if over.$($field).+.is_some() { self.$($field).+ = over.$($field).+; })* };
+        }
+        take!(data_dir, index.max_file_bytes, index.max_chunk_tokens, index.threads);
+        take!(embed.model_dir, embed.runtime, embed.threads, embed.cache_max_bytes, search.limit);
+        take!(embed.text.source, embed.text.model, embed.text.path);
+        take!(embed.code.source, embed.code.model, embed.code.path);
+    }
+
+    pub(super) fn resolve(
+        self,
+        env: Environment<'_>,
+        data_dir: Option<&Path>,
+    ) -> Result<Settings, ConfigError> {
+        let from_env = |name: &str| env(name).map(PathBuf::from);
+        let typed = |path: Option<PathBuf>| path.filter(|path| !path.as_os_str().is_empty());
+        let data_dir =
+            data_dir.map(Path::to_path_buf).or_else(|| from_env("INDEXER_DATA_DIR")).or(typed(self.data_dir));
+        let model_dir = from_env("INDEXER_MODEL_DIR").or(typed(self.embed.model_dir));
+        Ok(Settings {
+            data_dir: match data_dir {
+                Some(dir) => absolute(&dir),
+                None => base(env, "XDG_DATA_HOME", ".local/share")?,
+            },
+            index: IndexSettings {
+                max_file_bytes: at_least("index.max_file_bytes", self.index.max_file_bytes, 1)?,
+                max_chunk_tokens: at_least("index.max_chunk_tokens", self.index.max_chunk_tokens, 64)?,
+                threads: threads(self.index.threads, 8),
+            },
+            embed: EmbedSettings {
+                model_dir: match model_dir {
+                    Some(dir) => absolute(&dir),
+                    None => base(env, "XDG_CACHE_HOME", ".cache")?.join("models"),
+                },
+                runtime: typed(self.embed.runtime).map(|path| absolute(&path)),
+                threads: threads(self.embed.threads, 4),
+                cache_max_bytes: at_least("embed.cache_max_bytes", self.embed.cache_max_bytes, 1 << 20)?,
+                text: self
+                    .embed
+                    .text
+                    .resolve(["embed.text.source", "embed.text.model", "embed.text.path"])?
+                    .ok_or_else(|| {
+                        let message =
+                            "the text leg cannot be off; `--lexical-only` leaves it out of a run".to_owned();
+                        ConfigError::Value { key: "embed.text.source", message }
+                    })?,
+                code: self.embed.code.resolve([
+                    "embed.code.source",
+                    "embed.code.model",
+                    "embed.code.path",
+                ])?,
+            },
+            search_limit: at_least("search.limit", self.search.limit, 1)?,
+            log: env("INDEXER_LOG").map(|value| value.to_string_lossy().into_owned()),
+            no_color: env("NO_COLOR").is_some(),
+        })
+    }
+}
+
+impl Model {
+    fn resolve(
+        self,
+        [source_key, model_key, path_key]: [&'static str; 3],
+    ) -> Result<Option<ModelSettings>, ConfigError> {
+        let name = self.model.unwrap_or_default();
+        let path = self.path.unwrap_or_default();
+        match self.source.as_deref().unwrap_or_default() {
+            "off" => Ok(None),
+            "packages" if name == PACKAGED_MODEL => Ok(Some(ModelSettings::Packages(name))),
+            "packages" => Err(ConfigError::Value {
+                key: model_key,
+                message: format!(
+                    "{name:?} is not the packaged model {PACKAGED_MODEL:?}; other models come with source hub or local"
+                ),
+            }),
+            "hub" if name.is_empty() => Err(ConfigError::Value {
+                key: model_key,
+                message: "source \"hub\" needs the model's name in fastembed".into(),
+            }),
+            "hub" => Ok(Some(ModelSettings::Hub(name))),
+            "local" if path.as_os_str().is_empty() => Err(ConfigError::Value {
+                key: path_key,
+                message: "source \"local\" needs the folder of model.onnx and tokenizer.json".into(),
+            }),
+            "local" => Ok(Some(ModelSettings::Local(absolute(&path)))),
+            other => Err(ConfigError::Value {
+                key: source_key,
+                message: format!("{other:?} is not one of packages, hub, local, off"),
+            }),
+        }
+    }
+}
+
+fn at_least<T: PartialOrd + std::fmt::Display + Default>(
+    key: &'static str,
+    value: Option<T>,
+    least: T,
+) -> Result<T, ConfigError> {
+    let value = value.unwrap_or_default();
+    if value < least {
+        return Err(ConfigError::Value { key, message: format!("{value} is less than {least}") });
+    }
+    Ok(value)
+}
+
+fn threads(asked: Option<usize>, most: usize) -> usize {
+    match asked {
+        None | Some(0) => std::thread::available_parallelism().map_or(1, usize::from).min(most),
+        Some(threads) => threads.min(256),
+    }
+}
