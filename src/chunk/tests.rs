@@ -1,0 +1,252 @@
+//! Chunking as its users see it: ranges, names, sizes, and hostile input.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use proptest::prelude::*;
+
+use super::*;
+
+/// A tokenizer: words in pieces of eight letters, all else by the character.
+const COUNT: &dyn Fn(&str) -> usize = &|text| {
+    let mut tokens = 2;
+    let mut word = 0;
+    for c in text.chars() {
+        match c {
+            'a'..='z' | 'A'..='Z' => {
+                tokens += usize::from(word % 8 == 0);
+                word += 1;
+            }
+            _ => {
+                tokens += usize::from(!c.is_whitespace());
+                word = 0;
+            }
+        }
+    }
+    tokens
+};
+
+fn options(max_tokens: usize) -> ChunkOptions<'static> {
+    ChunkOptions { count_tokens: COUNT, max_tokens, max_file_bytes: 1 << 30 }
+}
+
+fn chunk_file(name: &str, bytes: &[u8], max_tokens: usize) -> Result<Chunked, SkipReason> {
+    let path = RepoPath::new(name).unwrap();
+    chunk(&path, Language::of(&path), bytes, &options(max_tokens))
+}
+
+/// Holds what every file's chunks promise.
+fn check(name: &str, bytes: &[u8], chunked: &Chunked) {
+    let blank = |range: Range<usize>| String::from_utf8_lossy(&bytes[range]).trim().is_empty();
+    let (mut at, mut line) = (0, 1);
+    for chunk in &chunked.chunks {
+        let (start, end) = (chunk.bytes.start as usize, chunk.bytes.end as usize);
+        assert!(at <= start && start < end, "{name}: {:?} after {at}", chunk.bytes);
+        assert!(blank(at..start), "{name}: not covered: {at}..{start}");
+        assert_eq!(chunk.hash, ContentHash::of(&bytes[start..end]), "{name}");
+        let breaks = |range: Range<usize>| bytes[range].iter().filter(|b| **b == b'\n').count() as u32;
+        line += breaks(at..start);
+        let last = line + breaks(start..end - 1);
+        assert_eq!(chunk.lines, (line, last), "{name}: {:?}", chunk.bytes);
+        line = last + breaks(end - 1..end);
+        assert!(chunk.part.0 < chunk.part.1, "{name}");
+        at = end;
+    }
+    assert!(blank(at..bytes.len()), "{name}: not covered: {at}..");
+}
+
+fn describe(chunked: &Chunked) -> String {
+    let mut out = format!("redactions {}\n", chunked.redactions);
+    for c in &chunked.chunks {
+        let part = if c.part.1 > 1 { format!(" part {}/{}", c.part.0 + 1, c.part.1) } else { String::new() };
+        let name = [c.container.as_deref(), c.symbol.as_deref()]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join(" / ");
+        writeln!(out, "{:?} {} {name}{part}", c.lines, c.kind).unwrap();
+        for (label, value) in [("signature", &c.signature), ("doc", &c.doc), ("module", &c.module)] {
+            if let Some(value) = value {
+                writeln!(out, "    {label} {value:?}").unwrap();
+            }
+        }
+        if !c.defines.is_empty() {
+            writeln!(out, "    defines {}", c.defines.join(", ")).unwrap();
+        }
+    }
+    out
+}
+
+/// `UPDATE_EXPECT=1` writes what is found instead of comparing.
+#[test]
+fn chunks_are_as_expected() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+    let sources =
+        ["guide.md", "settings.yaml", "class.py", "notes.txt"].map(|name| root.join("chunk").join(name));
+    let more = ["rust/items.rs", "go/items.go", "typescript/items.ts", "javascript/items.js"];
+    for path in sources.into_iter().chain(more.map(|name| root.join("parse").join(name))) {
+        let name = path.file_name().unwrap().to_str().unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        let chunked = chunk_file(name, &bytes, 96).unwrap();
+        check(name, &bytes, &chunked);
+        assert!(chunked.chunks.iter().all(|chunk| COUNT(&chunk.text) <= 96), "{name}");
+        let (found, expected) = (describe(&chunked), root.join("chunk").join(format!("{name}.chunks")));
+        if std::env::var_os("UPDATE_EXPECT").is_some() {
+            std::fs::write(&expected, found).unwrap();
+        } else {
+            assert_eq!(found, std::fs::read_to_string(&expected).unwrap_or_default(), "{name}");
+        }
+    }
+}
+
+#[test]
+fn what_is_skipped_and_what_is_not() {
+    let long = "x = 1; ".repeat(2_000);
+    let prose = "A paragraph on one line. ".repeat(40) + "\n";
+    let cases: &[(&str, &[u8], Option<SkipReason>)] = &[
+        ("Cargo.lock", b"x", Some(SkipReason::LockFile)),
+        ("a/package-lock.json", b"{}", Some(SkipReason::LockFile)),
+        ("lock.rs", b"x", None),
+        ("a.bin", b"ab\0c", Some(SkipReason::Binary)),
+        ("utf16.txt", b"\xff\xfea\0b\0", Some(SkipReason::Binary)),
+        ("noise.txt", &[0xfe; 100], Some(SkipReason::Binary)),
+        ("latin1.txt", b"caf\xe9 au lait, s'il vous pla\xeet\n", None),
+        ("a.min.js", b"x", Some(SkipReason::Minified)),
+        ("a.js", long.as_bytes(), Some(SkipReason::Minified)),
+        ("a.md", prose.as_bytes(), None),
+        ("a.go", b"// Code generated by x. DO NOT EDIT.\n\npackage a\n", Some(SkipReason::Generated)),
+        ("a.rs", b"/*\n * @generated by y\n */\nfn a() {}\n", Some(SkipReason::Generated)),
+        ("b.rs", b"//! Looks for `@generated` marks.\nfn a() {}\n", None),
+        ("c.rs", b"fn a() {}\n// @generated\n", None),
+        ("d.md", b"# Code generated by hand, do not edit\n", None),
+        ("big.txt", &[b'a'; 2_000], Some(SkipReason::TooLarge)),
+        ("empty.rs", b"", None),
+        ("blank.rs", b"\n  \n", None),
+        ("blank.txt", &[b'\n'; 100_000], None),
+    ];
+    for (name, bytes, expected) in cases {
+        let path = RepoPath::new(*name).unwrap();
+        let max = if *name == "big.txt" { 1_000 } else { 1 << 20 };
+        let options = ChunkOptions { max_file_bytes: max, ..options(96) };
+        let chunked = chunk(&path, Language::of(&path), bytes, &options);
+        assert_eq!(chunked.as_ref().err(), expected.as_ref(), "{name}");
+        if let Ok(chunked) = chunked {
+            check(name, bytes, &chunked);
+        }
+    }
+}
+
+#[test]
+fn only_the_name_of_the_path_matters() {
+    let bytes = include_bytes!("../../testdata/chunk/class.py");
+    assert_eq!(chunk_file("a/b/class.py", bytes, 96), chunk_file("class.py", bytes, 96));
+}
+
+#[test]
+fn huge_symbols_lines_and_files_are_cut_under_the_budget() {
+    let body: String = (0..3_000).map(|i| format!("    let value_{i} = compute({i});\n")).collect();
+    let cases = [
+        ("long.rs", format!("/// Doc.\nfn long(a: u8) {{\n{body}}}\n")),
+        ("line.txt", "word ".repeat(5_000)),
+        ("unbroken.txt", "x1".repeat(5_000)),
+        ("wide.txt", "日本語".repeat(5_000)),
+        ("many.csv", "1,2,3\n".repeat(100_000)),
+        ("open.rs", "{\n".repeat(20_000)),
+    ];
+    for (name, text) in cases {
+        let chunked = chunk_file(name, text.as_bytes(), 96).unwrap();
+        check(name, text.as_bytes(), &chunked);
+        for chunk in &chunked.chunks {
+            assert!(COUNT(&chunk.text) <= 96, "{name} {:?}", chunk.lines);
+        }
+        if name == "long.rs" {
+            let parts = chunked.chunks.len() as u32;
+            for (at, chunk) in chunked.chunks.iter().enumerate() {
+                assert_eq!(
+                    (chunk.part, chunk.signature.as_deref()),
+                    ((at as u32, parts), Some("fn long(a: u8)"))
+                );
+                assert_eq!(chunk.doc.is_some(), at == 0);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_edit_moves_few_cuts_of_a_text() {
+    let text: String =
+        (0..2_000).map(|i| format!("entry {i}\n{}", if i % 5 == 0 { "\n" } else { "" })).collect();
+    let edited = text.replacen("entry 700\n", "entry seven hundred\nand one more line\n", 1);
+    let hashes = |text: &str| -> std::collections::HashSet<String> {
+        chunk_file("a.txt", text.as_bytes(), 96).unwrap().chunks.iter().map(|c| c.hash.to_string()).collect()
+    };
+    let (before, after) = (hashes(&text), hashes(&edited));
+    let kept = before.intersection(&after).count();
+    assert!(kept + 20 >= before.len(), "{kept} of {}", before.len());
+}
+
+#[test]
+fn secrets_survive_nowhere_and_the_hash_is_of_the_disk() {
+    let key: String = (0..40).map(|i| format!("{}{}\n", "aB3dE5gH7jK9".repeat(4), i)).collect();
+    let secret = "hunter2-horse";
+    let text = format!(
+        "/// Set password = \"{secret}\" first.\nconst PASSWORD: &str = \"{secret}\";\n\nfn f() {{\n    let k = \"-----BEGIN RSA PRIVATE KEY-----\n{key}-----END RSA PRIVATE KEY-----\";\n    done(k);\n}}\n"
+    );
+    let chunked = chunk_file("a.rs", text.as_bytes(), 48).unwrap();
+    check("a.rs", text.as_bytes(), &chunked);
+    assert_eq!(chunked.redactions, 3);
+    let all = format!("{:?}", chunked.chunks);
+    assert!(!all.contains(secret) && !all.contains("aB3dE5gH7jK9"), "{all}");
+    assert!(all.contains("[REDACTED:password]") && all.contains("[REDACTED:private_key]"));
+    let lines: usize = chunked.chunks.iter().map(|c| (c.lines.1 - c.lines.0) as usize).sum();
+    let kept: usize =
+        chunked.chunks.iter().map(|c| c.text.trim_end_matches('\n').matches('\n').count()).sum();
+    assert_eq!(lines, kept);
+}
+
+#[test]
+fn invalid_utf8_is_replaced_and_ranges_stay() {
+    let bytes = b"fn a() {} // caf\xe9\n\nfn b() { \"\xff\xfe\" }\n";
+    let chunked = chunk_file("a.rs", bytes, 200).unwrap();
+    check("a.rs", bytes, &chunked);
+    assert!(chunked.chunks[0].text.contains("caf\u{fffd}\n"));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(120))]
+
+    #[test]
+    fn any_bytes(bytes in prop::collection::vec(any::<u8>(), 0..400), name in "a\\.(rs|py|md|txt|json|go)|\\.env", max in 1usize..80) {
+        if let Ok(chunked) = chunk_file(&name, &bytes, max) {
+            check(&name, &bytes, &chunked);
+        }
+    }
+
+    #[test]
+    fn any_text(text in "([a-z(){}\\[\\];:#=\"'`.é日 \t\r-]{0,12}(\n|\r\n|\n\n)?){0,80}", name in "a\\.(rs|py|md|txt|ts|go|js|tsx)", max in 1usize..80) {
+        if let Ok(chunked) = chunk_file(&name, text.as_bytes(), max) {
+            check(&name, text.as_bytes(), &chunked);
+        }
+    }
+
+    #[test]
+    fn mangled_code(case in 0usize..5, cuts in prop::collection::vec((0usize..3_000, 0usize..60, "[ -~\n]{0,20}"), 0..10), max in 8usize..300) {
+        let (name, source) = [
+            ("a.rs", include_str!("../../testdata/parse/rust/items.rs")),
+            ("a.go", include_str!("../../testdata/parse/go/items.go")),
+            ("a.py", include_str!("../../testdata/chunk/class.py")),
+            ("a.ts", include_str!("../../testdata/parse/typescript/items.ts")),
+            ("a.js", include_str!("../../testdata/parse/javascript/items.js")),
+        ][case];
+        let mut text = source.to_owned();
+        for (at, length, new) in cuts {
+            let at = at.min(text.len());
+            text.replace_range(at..(at + length).min(text.len()), &new);
+        }
+        if let Ok(chunked) = chunk_file(name, text.as_bytes(), max) {
+            check(name, text.as_bytes(), &chunked);
+            // A budget below one character's tokens cannot be kept.
+            prop_assert!(chunked.chunks.iter().all(|chunk| COUNT(&chunk.text) <= max));
+        }
+    }
+}
