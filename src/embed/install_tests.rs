@@ -1,0 +1,148 @@
+//! Installation: what is kept, what is refused, and what a wrong hash leaves.
+
+use std::path::Path;
+
+use super::*;
+use crate::embed::contract::model_options;
+
+fn local(root: &Path, folder: &Path) -> ModelOptions {
+    ModelOptions {
+        root: root.to_owned(),
+        source: ModelSource::Local { folder: folder.to_owned(), pooling: None },
+        runtime: Some(runtime_library(&model_options(1)).unwrap_or_else(|error| panic!("{error}"))),
+        threads: 1,
+    }
+}
+
+/// A copy of the installed model's folder.
+fn copied(to: &Path) {
+    let lock_path = model_lock_path(&model_options(1));
+    let lock = ModelLock::read(&lock_path, "the embedding model").unwrap_or_else(|error| panic!("{error}"));
+    for file in &lock.files {
+        std::fs::copy(lock_path.with_file_name(&file.path), to.join(&file.path)).unwrap();
+    }
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(folder).unwrap();
+    let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_local_folder_is_installed_once_and_watched_for_change() {
+    let (root, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    copied(folder.path());
+    let options = local(root.path(), folder.path());
+    let error = LocalEmbedder::open(&options).err().expect("not installed yet").to_string();
+    assert!(error.contains("indexer model install"), "{error}");
+
+    let first = install(&options, &mut |_| {}).unwrap();
+    assert_eq!(first.made.len(), 1);
+    let second = install(&options, &mut |step| panic!("{step:?} on the second run")).unwrap();
+    assert_eq!((second.made.len(), &second.fingerprint), (0, &first.fingerprint));
+    let state = status(&options);
+    assert_eq!(state.check.unwrap(), first.fingerprint);
+
+    // Same size, other content: a load is cheap and does not see it, `status` does.
+    let graph = folder.path().join("model.onnx");
+    let mut bytes = std::fs::read(&graph).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&graph, &bytes).unwrap();
+    assert!(matches!(status(&options).model, Err(EmbedError::Damaged { .. })));
+    let third = install(&options, &mut |_| {}).unwrap();
+    assert_ne!(third.fingerprint, first.fingerprint);
+    // Cut short: seen at load.
+    std::fs::write(&graph, &bytes[..middle]).unwrap();
+    let error = LocalEmbedder::open(&options).err().expect("damaged").to_string();
+    assert!(error.contains("bytes") && error.contains("indexer model install"), "{error}");
+    assert!(install(&options, &mut |_| {}).is_err());
+}
+
+#[test]
+fn what_cannot_be_used_is_an_error_that_says_what_to_do() {
+    let (root, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let options = local(root.path(), folder.path());
+    let error = install(&options, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("model.onnx"), "{error}");
+
+    let unknown = ModelSource::Hub { model: "nothing-v1".to_owned(), endpoint: None };
+    let error = install(&ModelOptions { source: unknown, ..options.clone() }, &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("AllMiniLML6V2"), "{error}");
+
+    copied(folder.path());
+    for (what, file, content) in [
+        ("a graph that is none", "model.onnx", "not an ONNX file"),
+        ("a tokenizer that is none", "tokenizer.json", "{}"),
+    ] {
+        let kept = std::fs::read(folder.path().join(file)).unwrap();
+        std::fs::write(folder.path().join(file), content).unwrap();
+        let error = install(&options, &mut |_| {}).unwrap_err().to_string();
+        assert!(error.contains(file), "{what}: {error}");
+        assert_eq!(names(root.path()), ["downloads", "install.lock"], "{what} left something");
+        std::fs::write(folder.path().join(file), kept).unwrap();
+    }
+
+    let missing = ModelOptions { runtime: Some(folder.path().join("none.so")), ..options.clone() };
+    let error = install(&missing, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("none.so") && error.contains("indexer model install"), "{error}");
+}
+
+#[test]
+fn without_a_package_client_the_error_names_the_command() {
+    let root = tempfile::tempdir().unwrap();
+    let options = ModelOptions { root: root.path().to_owned(), ..model_options(1) };
+    let error =
+        install_with(&options, &[&["no-such-client-1"], &["no-such-client-2", "-m", "x"]], &mut |_| {})
+            .unwrap_err()
+            .to_string();
+    assert!(
+        error.contains("no-such-client-2 -m x") && error.contains("apt-get install python3-pip"),
+        "{error}"
+    );
+}
+
+/// A stand-in for pip: says it works, and delivers a wheel with the given content.
+#[cfg(unix)]
+fn client_that_delivers(folder: &Path, content: &str) -> String {
+    use std::os::unix::fs::PermissionsExt;
+    let path = folder.join("client");
+    let script = format!(
+        "#!/bin/sh\n[ \"$1\" = --version ] && exit 0\nwhile [ \"$1\" != --dest ]; do shift; done\n\
+         printf %s '{content}' > \"$2/package.whl\"\n"
+    );
+    std::fs::write(&path, script).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+#[cfg(unix)]
+#[test]
+fn a_wheel_with_a_wrong_hash_leaves_nothing() {
+    let (root, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let client = client_that_delivers(folder.path(), "something else");
+    let options = ModelOptions {
+        root: root.path().to_owned(),
+        runtime: Some(folder.path().join("any")),
+        ..model_options(1)
+    };
+    let error = install_with(&options, &[&[&client]], &mut |_| {}).unwrap_err();
+    assert!(matches!(error, InstallError::Hash { .. }), "{error}");
+    assert_eq!(names(root.path()), ["downloads", "install.lock"]);
+    assert_eq!(names(&root.path().join("downloads")), Vec::<String>::new());
+}
+
+#[test]
+fn a_lock_of_an_unknown_form_or_none_at_all_is_damage() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(LOCK_NAME);
+    let mut newer = ModelLock::new("m", "r");
+    newer.format = 99;
+    for content in [&b""[..], b"{", b"[]", &newer.to_json()] {
+        std::fs::write(&path, content).unwrap();
+        let error = ModelLock::read(&path, "the model").unwrap_err();
+        assert!(matches!(error, EmbedError::Damaged { .. }), "{error}");
+    }
+}
