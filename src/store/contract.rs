@@ -1,0 +1,598 @@
+//! The contract of [`Store`] as tests that any provider runs: plain functions
+//! over an opener, which gives the same data each time it is called.
+//!
+//! `contract_suite!` makes one test of each.
+
+use std::collections::{BTreeMap, HashSet};
+
+use proptest::prelude::*;
+use proptest::test_runner::TestRunner;
+
+use super::*;
+use crate::id::{ContentHash, PointId};
+use crate::manifest::{ChunkRef, FileState, Stat};
+use crate::skip::SkipReason;
+
+/// Opens the store under test; every call sees the same data.
+pub(crate) type Open<'a> = &'a dyn Fn() -> Box<dyn Store>;
+
+pub(crate) const DIMENSION: usize = 8;
+
+pub(crate) fn names() -> (DatabaseName, CollectionName) {
+    (
+        DatabaseName::new("project_1a2b3c4d").unwrap(),
+        CollectionName::new("local_demo_codebase_1a2b3c4d").unwrap(),
+    )
+}
+
+pub(crate) fn schema() -> Schema {
+    Schema {
+        legs: [Some((Fingerprint("model@1;8".to_owned()), DIMENSION)), None],
+        source: b"/src/demo".to_vec(),
+    }
+}
+
+/// A point whose text, terms and vector follow from `content`.
+pub(crate) fn point(path: &[u8], symbol: &str, ordinal: u32, content: &str) -> Point {
+    let path = RepoPath::new(path).unwrap();
+    let hash = ContentHash::of(content.as_bytes());
+    Point {
+        id: PointId::new(path.as_bytes(), symbol, ordinal, &hash),
+        language: Language::of(&path),
+        path,
+        kind: if symbol.is_empty() { "text" } else { "function" }.to_owned(),
+        symbol: (!symbol.is_empty()).then(|| symbol.to_owned()),
+        container: None,
+        signature: (!symbol.is_empty()).then(|| format!("fn {symbol}()")),
+        text: content.to_owned(),
+        terms: content.split_whitespace().map(str::to_lowercase).collect(),
+        bytes: ordinal * 10..ordinal * 10 + 9,
+        lines: (ordinal + 1, ordinal + 2),
+        hash,
+        vectors: [Some(VectorKey::of(content)), None],
+    }
+}
+
+/// A vector that follows from `content`, exact in binary16.
+pub(crate) fn vector(content: &str) -> Vec<f32> {
+    let bytes = ContentHash::of(content.as_bytes()).0;
+    (0..DIMENSION).map(|i| (f32::from(bytes[i]) - 127.5) / 128.0).collect()
+}
+
+pub(crate) fn with_vectors(points: &[Point]) -> Vec<(Leg, VectorKey, Vec<f32>)> {
+    points.iter().filter_map(|p| Some((Leg::Text, p.vectors[0]?, vector(&p.text)))).collect()
+}
+
+pub(crate) fn record(points: &[Point]) -> FileRecord {
+    let chunk = |p: &Point| {
+        let (bytes, vectors) = (p.bytes.clone(), p.vectors);
+        ChunkRef { id: p.id, bytes, lines: p.lines, payload: 5, vectors }
+    };
+    let chunks = points.iter().map(chunk).collect();
+    FileRecord {
+        content: Some(ContentHash::of(b"file")),
+        stat: Some(Stat { mtime_ns: 1, ctime_ns: 2, size: 3, inode: 4 }),
+        tracked: true,
+        state: FileState::Indexed { language: Language::Rust, chunks },
+    }
+}
+
+/// A point as the store gives it back.
+fn stored(point: &Point) -> Point {
+    Point { terms: Vec::new(), ..point.clone() }
+}
+
+pub(crate) fn scan(store: &dyn Store) -> Vec<Point> {
+    let (db, collection) = names();
+    let mut points = Vec::new();
+    store.scan(&db, &collection, &mut |point| points.push(point)).unwrap();
+    points
+}
+
+fn created(open: Open<'_>, points: &[Point]) -> Box<dyn Store> {
+    let store = open();
+    let (db, collection) = names();
+    store.create(&db, &collection, &schema()).unwrap();
+    let batch = Batch { upsert: points.to_vec(), vectors: with_vectors(points), ..Batch::default() };
+    store.apply(&db, &collection, batch).unwrap();
+    store
+}
+
+fn texts(found: &[Scored]) -> Vec<&str> {
+    found.iter().map(|hit| hit.point.text.as_str()).collect()
+}
+
+fn search(store: &dyn Store, probe: Probe, filter: &Filter, limit: usize) -> Vec<Scored> {
+    let (db, collection) = names();
+    store.search(&db, &collection, &[probe], filter, limit).unwrap().remove(0)
+}
+
+fn terms(words: &str) -> Probe {
+    Probe::Terms(words.split(' ').map(|word| (word.to_owned(), 1.0)).collect())
+}
+
+pub(crate) fn lifecycle(open: Open<'_>) {
+    let store = open();
+    let (db, collection) = names();
+    assert_eq!(store.collections(&db).unwrap(), []);
+    let missing = store.schema(&db, &collection).unwrap_err();
+    assert!(missing.to_string().contains(collection.as_str()), "{missing}");
+    assert!(matches!(store.snapshot(&db, &collection), Err(StoreError::NotFound { .. })));
+    assert!(matches!(store.apply(&db, &collection, Batch::default()), Err(StoreError::NotFound { .. })));
+    assert!(matches!(store.drop_collection(&db, &collection), Err(StoreError::NotFound { .. })));
+
+    store.create(&db, &collection, &schema()).unwrap();
+    store.create(&db, &collection, &schema()).unwrap();
+    assert_eq!(open().schema(&db, &collection).unwrap(), schema());
+    assert_eq!(store.collections(&db).unwrap(), std::slice::from_ref(&collection));
+    assert_eq!(store.check(&db, &collection).unwrap(), Vec::<String>::new());
+    assert_eq!(store.stats(&db, &collection).unwrap().points, 0);
+    assert!(search(&*store, terms("anything"), &Filter::default(), 5).is_empty());
+
+    let other = Schema { source: b"/src/other".to_vec(), ..schema() };
+    let error = store.create(&db, &collection, &other).unwrap_err();
+    assert!(
+        matches!(&error, StoreError::Collision { stored, wanted, .. } if stored == "/src/demo" && wanted == "/src/other"),
+        "{error}"
+    );
+    let other = Schema { legs: [Some((Fingerprint("model@2;8".to_owned()), DIMENSION)), None], ..schema() };
+    assert!(matches!(store.create(&db, &collection, &other), Err(StoreError::SchemaMismatch { .. })));
+
+    store.drop_collection(&db, &collection).unwrap();
+    assert_eq!(open().collections(&db).unwrap(), []);
+    store.create(&db, &collection, &other).unwrap();
+    let aside = store.set_aside(&db, &collection).unwrap();
+    store.create(&db, &collection, &schema()).unwrap();
+    assert_ne!(aside, store.set_aside(&db, &collection).unwrap());
+    assert_eq!(store.collections(&db).unwrap(), []);
+}
+
+pub(crate) fn a_new_collection_of_an_old_name_is_empty(open: Open<'_>) {
+    let (db, collection) = names();
+    let points = [point(b"a.rs", "a", 0, "alpha")];
+    let store = created(open, &points);
+    assert_eq!(search(&*store, Probe::Vector(Leg::Text, vector("alpha")), &Filter::default(), 5).len(), 1);
+    store.drop_collection(&db, &collection).unwrap();
+    store.create(&db, &collection, &schema()).unwrap();
+    assert!(scan(&*store).is_empty());
+    assert!(store.vector_keys(&db, &collection, Leg::Text).unwrap().is_empty());
+    assert!(search(&*store, Probe::Vector(Leg::Text, vector("alpha")), &Filter::default(), 5).is_empty());
+}
+
+pub(crate) fn points_come_back_as_they_were_put(open: Open<'_>) {
+    let mut points = vec![
+        point(b"src/a.rs", "Parse", 0, "fn parse tokens"),
+        point(b"caf\xe9/new\nline", "", 1, "café\r\n\tend"),
+        point(b"empty.txt", "", 0, ""),
+    ];
+    points[0].container = Some("outer::inner".to_owned());
+    points[1].vectors = [None, None];
+    points[2].terms = vec!["x".repeat(70_000), "long".to_owned()];
+    let store = created(open, &points);
+    points.sort_by_key(|point| point.id);
+    let expected: Vec<Point> = points.iter().map(stored).collect();
+    assert_eq!(scan(&*store), expected);
+    assert_eq!(scan(&*open()), expected);
+    let (db, collection) = names();
+    assert_eq!(store.stats(&db, &collection).unwrap().vectors, [2, 0]);
+    assert_eq!(texts(&search(&*store, terms("long"), &Filter::default(), 5)), [""]);
+}
+
+pub(crate) fn terms_rank_by_bm25(open: Open<'_>) {
+    let points = [
+        point(b"a", "", 0, "rare common"),
+        point(b"b", "", 0, "common common common filler filler filler filler"),
+        point(b"c", "", 0, "common"),
+        point(b"d", "", 0, "other words"),
+    ];
+    let store = created(open, &points);
+    let all = Filter::default();
+    assert_eq!(texts(&search(&*store, terms("rare common"), &all, 9))[0], "rare common");
+    assert_eq!(search(&*store, terms("common"), &all, 9).len(), 3);
+    assert_eq!(search(&*store, terms("common"), &all, 2).len(), 2);
+    assert!(search(&*store, terms("common"), &all, 0).is_empty());
+    assert!(search(&*store, terms("absent"), &all, 9).is_empty());
+    assert!(search(&*store, Probe::Terms(Vec::new()), &all, 9).is_empty());
+    // Weight decides between two equally rare terms.
+    let weighted = Probe::Terms(vec![("rare".to_owned(), 0.1), ("other".to_owned(), 5.0)]);
+    assert_eq!(texts(&search(&*store, weighted, &all, 1)), ["other words"]);
+}
+
+pub(crate) fn vectors_rank_by_cosine(open: Open<'_>) {
+    let mut points: Vec<Point> =
+        (0..40).map(|i| point(format!("f{i}.rs").as_bytes(), "", i, &format!("text {i}"))).collect();
+    // Two points of one text share a vector: both are hits.
+    points.push(point(b"copy.rs", "", 0, "text 7"));
+    let store = created(open, &points);
+    let hits = search(&*store, Probe::Vector(Leg::Text, vector("text 7")), &Filter::default(), 3);
+    assert_eq!(texts(&hits)[..2], ["text 7", "text 7"]);
+    assert!(hits[0].point.id < hits[1].point.id && (hits[0].score - 1.0).abs() < 1e-5);
+    assert!(hits[1].score > hits[2].score && hits[2].score >= -1.0);
+    let cosine = |a: &[f32], b: &[f32]| {
+        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
+        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
+    };
+    let query = vector("a query");
+    let mut expected: Vec<f32> = points.iter().map(|p| cosine(&query, &vector(&p.text))).collect();
+    expected.sort_by(|a, b| b.total_cmp(a));
+    let hits = search(&*store, Probe::Vector(Leg::Text, query), &Filter::default(), 20);
+    for (hit, expected) in hits.iter().zip(expected) {
+        assert!((hit.score - expected).abs() < 1e-4, "{} instead of {expected}", hit.score);
+    }
+    assert!(search(&*store, Probe::Vector(Leg::Code, vec![1.0]), &Filter::default(), 3).is_empty());
+    let (db, collection) = names();
+    for bad in [vec![], vec![1.0; DIMENSION + 1], vec![f32::NAN; DIMENSION]] {
+        let result = store.search(&db, &collection, &[Probe::Vector(Leg::Text, bad)], &Filter::default(), 3);
+        assert!(matches!(result, Err(StoreError::Invalid(_))));
+    }
+}
+
+pub(crate) fn vectors_may_come_after_their_points(open: Open<'_>) {
+    let (db, collection) = names();
+    let points = [point(b"a.rs", "", 0, "late")];
+    let store = open();
+    store.create(&db, &collection, &schema()).unwrap();
+    store.apply(&db, &collection, Batch { upsert: points.to_vec(), ..Batch::default() }).unwrap();
+    let probe = || Probe::Vector(Leg::Text, vector("late"));
+    assert!(search(&*store, probe(), &Filter::default(), 5).is_empty());
+    store.apply(&db, &collection, Batch { vectors: with_vectors(&points), ..Batch::default() }).unwrap();
+    assert_eq!(texts(&search(&*store, probe(), &Filter::default(), 5)), ["late"]);
+    // A second copy of a present key changes nothing.
+    let other = vec![(Leg::Text, VectorKey::of("late"), vec![1.0; DIMENSION])];
+    store.apply(&db, &collection, Batch { vectors: other, ..Batch::default() }).unwrap();
+    assert!(search(&*store, probe(), &Filter::default(), 5)[0].score > 0.99);
+    for vectors in [
+        vec![(Leg::Text, VectorKey([1; 16]), vec![1.0])],
+        vec![(Leg::Text, VectorKey([1; 16]), vec![f32::INFINITY; DIMENSION])],
+        vec![(Leg::Code, VectorKey([1; 16]), vec![1.0; DIMENSION])],
+    ] {
+        let result = store.apply(&db, &collection, Batch { vectors, ..Batch::default() });
+        assert!(matches!(result, Err(StoreError::Invalid(_))));
+    }
+}
+
+pub(crate) fn symbols_match_without_case(open: Open<'_>) {
+    let points = [
+        point(b"a.rs", "HttpServer", 0, "one"),
+        point(b"b.rs", "httpserver", 0, "two"),
+        point(b"c.rs", "Http", 0, "three"),
+    ];
+    let store = created(open, &points);
+    let names = |names: &[&str]| Probe::Symbols(names.iter().map(|&n| n.to_owned()).collect());
+    let hits = search(&*store, names(&["HTTPSERVER", "httpServer"]), &Filter::default(), 9);
+    assert_eq!((hits.len(), hits[0].score), (2, 1.0));
+    assert_eq!(search(&*store, names(&["http", "httpserver"]), &Filter::default(), 9).len(), 3);
+    assert!(search(&*store, names(&["ttp"]), &Filter::default(), 9).is_empty());
+}
+
+pub(crate) fn filters_apply_before_the_limit(open: Open<'_>) {
+    let paths: [&[u8]; 7] = [
+        b"src/a.rs",
+        b"src/deep/b.rs",
+        b"src/deep/c.py",
+        b"srcs/d.rs",
+        b"README.md",
+        b"caf\xe9/e.rs",
+        b"a[1].rs",
+    ];
+    let mut points: Vec<Point> = paths.iter().map(|path| point(path, "", 0, "needle")).collect();
+    points[1].kind = "method".to_owned();
+    // Better matches elsewhere must not use up the limit.
+    points.extend((0..50).map(|i| point(b"noise.txt", "", i, "needle needle needle")));
+    let store = created(open, &points);
+    let filter = |paths: &[&str], languages: &[Language], kinds: &[&str]| Filter {
+        paths: paths.iter().map(|&p| p.to_owned()).collect(),
+        languages: languages.to_vec(),
+        kinds: kinds.iter().map(|&k| k.to_owned()).collect(),
+    };
+    let cases: [(Filter, &[usize]); 16] = [
+        (filter(&["src"], &[], &[]), &[0, 1, 2]),
+        (filter(&["src/"], &[], &[]), &[0, 1, 2]),
+        (filter(&["./src/deep"], &[], &[]), &[1, 2]),
+        (filter(&["src/a.rs"], &[], &[]), &[0]),
+        (filter(&["src/*.rs"], &[], &[]), &[0]),
+        (filter(&["src/**/*.rs"], &[], &[]), &[0, 1]),
+        (filter(&["**/*.rs"], &[], &[]), &[0, 1, 3, 5, 6]),
+        (filter(&["*.md", "src/deep"], &[], &[]), &[1, 2, 4]),
+        (filter(&["a[1].rs"], &[], &[]), &[6]),
+        (filter(&["{src,srcs}/*.rs"], &[], &[]), &[0, 3]),
+        (filter(&[], &[Language::Python, Language::Markdown], &[]), &[2, 4]),
+        (filter(&["src"], &[Language::Rust], &[]), &[0, 1]),
+        (filter(&["src"], &[Language::Rust], &["method"]), &[1]),
+        (filter(&[], &[], &["method", "absent"]), &[1]),
+        (filter(&["nowhere"], &[], &[]), &[]),
+        (filter(&["src/deep/"], &[Language::Go], &[]), &[]),
+    ];
+    for (filter, expected) in cases {
+        let mut expected: Vec<_> = expected.iter().map(|i| points[*i].path.clone()).collect();
+        expected.sort();
+        for probe in [terms("needle"), Probe::Vector(Leg::Text, vector("needle needle needle"))] {
+            let mut found: Vec<_> =
+                search(&*store, probe.clone(), &filter, 7).into_iter().map(|hit| hit.point.path).collect();
+            found.sort();
+            assert_eq!(found, expected, "{filter:?} {probe:?}");
+        }
+    }
+    let (db, collection) = names();
+    let bad = filter(&["src/{a"], &[], &[]);
+    let error = store.search(&db, &collection, &[terms("x")], &bad, 1).unwrap_err();
+    assert!(matches!(&error, StoreError::Invalid(text) if text.contains("src/{a")), "{error}");
+}
+
+pub(crate) fn ties_are_broken_by_id(open: Open<'_>) {
+    let points: Vec<Point> =
+        (0..30).map(|i| point(format!("{i}.rs").as_bytes(), "same", i, "same")).collect();
+    let store = created(open, &points);
+    let mut ids: Vec<PointId> = points.iter().map(|point| point.id).collect();
+    ids.sort();
+    for probe in
+        [terms("same"), Probe::Vector(Leg::Text, vector("same")), Probe::Symbols(vec!["same".to_owned()])]
+    {
+        let hits = search(&*store, probe, &Filter::default(), 9);
+        assert_eq!(hits.iter().map(|hit| hit.point.id).collect::<Vec<_>>(), ids[..9]);
+    }
+}
+
+pub(crate) fn a_reset_empties_points_and_manifest(open: Open<'_>) {
+    let (db, collection) = names();
+    let old = [point(b"a.rs", "a", 0, "old"), point(b"b.rs", "b", 0, "old too")];
+    let store = created(open, &old);
+    let path = |p: &str| RepoPath::new(p).unwrap();
+    let files = BTreeMap::from([(path("a.rs"), Some(record(&old[..1])))]);
+    store.apply(&db, &collection, Batch { files, state: Some("s".to_owned()), ..Batch::default() }).unwrap();
+    let new = point(b"a.rs", "a", 0, "new");
+    let files =
+        BTreeMap::from([(path("c.rs"), Some(record(std::slice::from_ref(&new)))), (path("d.rs"), None)]);
+    let batch = Batch { reset: true, upsert: vec![new.clone(), old[0].clone()], files, ..Batch::default() };
+    store.apply(&db, &collection, batch).unwrap();
+    let mut expected = vec![stored(&new), stored(&old[0])];
+    expected.sort_by_key(|point| point.id);
+    assert_eq!(scan(&*open()), expected);
+    let snapshot = open().snapshot(&db, &collection).unwrap();
+    assert_eq!(snapshot.manifest.into_keys().collect::<Vec<_>>(), [path("c.rs")]);
+    assert_eq!(snapshot.state.as_deref(), Some("s"));
+    store.apply(&db, &collection, Batch { reset: true, ..Batch::default() }).unwrap();
+    assert!(scan(&*open()).is_empty() && open().snapshot(&db, &collection).unwrap().manifest.is_empty());
+}
+
+/// What a collection must hold, kept the simple way.
+#[derive(Clone, Debug, Default)]
+struct Model {
+    points: BTreeMap<PointId, Point>,
+    manifest: Manifest,
+    state: Option<String>,
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Put(u8, u8),
+    Delete(u8, u8),
+    Forget(u8),
+    State(u8),
+    Reset,
+    Reopen,
+}
+
+impl Model {
+    /// Point `content` of file `file`.
+    fn sample(file: u8, content: u8) -> Point {
+        let words = ["alpha", "beta", "gamma", "delta"];
+        let text: Vec<&str> =
+            (0..=content % 7).map(|i| words[usize::from(content.wrapping_mul(31) >> i) % 4]).collect();
+        point(
+            format!("dir{}/f{file}.rs", file % 3).as_bytes(),
+            &format!("s{}", content % 5),
+            0,
+            &text.join(" "),
+        )
+    }
+
+    fn apply(&mut self, batch: &Batch) {
+        if batch.reset {
+            self.points.clear();
+            self.manifest.clear();
+        }
+        for id in &batch.delete {
+            self.points.remove(id);
+        }
+        for point in &batch.upsert {
+            self.points.insert(point.id, stored(point));
+        }
+        for (path, record) in &batch.files {
+            match record {
+                Some(record) => drop(self.manifest.insert(path.clone(), record.clone())),
+                None => drop(self.manifest.remove(path)),
+            }
+        }
+        self.state = batch.state.clone().or(self.state.take());
+    }
+}
+
+fn batch_of(steps: &[Step]) -> Batch {
+    let mut batch = Batch::default();
+    for step in steps {
+        match step {
+            Step::Put(file, content) => {
+                let point = Model::sample(*file, *content);
+                batch.files.insert(point.path.clone(), Some(record(std::slice::from_ref(&point))));
+                batch.vectors.extend(with_vectors(std::slice::from_ref(&point)));
+                batch.upsert.push(point);
+            }
+            Step::Delete(file, content) => batch.delete.push(Model::sample(*file, *content).id),
+            Step::Forget(file) => {
+                batch.files.insert(Model::sample(*file, 0).path, None);
+            }
+            Step::State(value) => batch.state = Some(format!("{{\"run\":{value}}}")),
+            Step::Reset => batch.reset = true,
+            Step::Reopen => {}
+        }
+    }
+    batch
+}
+
+/// Random batches against the model; after each, all that can be read is compared,
+/// search results with those of a collection that was made at once.
+pub(crate) fn any_history_equals_its_content(open: Open<'_>) {
+    // Few distinct points, so that deletions and replacements meet what is there.
+    let step = prop_oneof![
+        12 => (0u8..6, 0u8..9).prop_map(|(f, c)| Step::Put(f, c)),
+        8 => (0u8..6, 0u8..9).prop_map(|(f, c)| Step::Delete(f, c)),
+        2 => (0u8..6).prop_map(Step::Forget),
+        2 => any::<u8>().prop_map(Step::State),
+        1 => Just(Step::Reset),
+        2 => Just(Step::Reopen),
+    ];
+    let batches = proptest::collection::vec(proptest::collection::vec(step, 0..12), 1..9);
+    let config = ProptestConfig { cases: 12, failure_persistence: None, ..ProptestConfig::default() };
+    let (db, collection) = names();
+    let at_once = CollectionName::new("at_once").unwrap();
+    TestRunner::new(config)
+        .run(&batches, |batches| {
+            let mut store = open();
+            for collection in [&collection, &at_once] {
+                if store.collections(&db).unwrap().contains(collection) {
+                    store.drop_collection(&db, collection).unwrap();
+                }
+            }
+            store.create(&db, &collection, &schema()).unwrap();
+            let mut model = Model::default();
+            for steps in &batches {
+                if steps.iter().any(|step| matches!(step, Step::Reopen)) {
+                    store = open();
+                }
+                let batch = batch_of(steps);
+                model.apply(&batch);
+                store.apply(&db, &collection, batch).unwrap();
+
+                prop_assert_eq!(scan(&*store), model.points.values().cloned().collect::<Vec<_>>());
+                let snapshot = store.snapshot(&db, &collection).unwrap();
+                prop_assert_eq!(&snapshot.manifest, &model.manifest);
+                prop_assert_eq!(&snapshot.state, &model.state);
+                let keys = store.vector_keys(&db, &collection, Leg::Text).unwrap();
+                let needed: HashSet<VectorKey> = model.points.values().filter_map(|p| p.vectors[0]).collect();
+                prop_assert!(needed.is_subset(&keys));
+                prop_assert_eq!(store.stats(&db, &collection).unwrap().points, model.points.len() as u64);
+                let named = |point: &Point| matches!(point.symbol.as_deref(), Some("s1" | "s2"));
+                let expected: Vec<PointId> =
+                    model.points.values().filter(|p| named(p)).map(|p| p.id).collect();
+                let symbols = Probe::Symbols(vec!["S1".to_owned(), "s2".to_owned()]);
+                let found = search(&*store, symbols, &Filter::default(), 999);
+                prop_assert_eq!(found.iter().map(|hit| hit.point.id).collect::<Vec<_>>(), expected);
+            }
+            store.create(&db, &at_once, &schema()).unwrap();
+            let points: Vec<Point> = model
+                .points
+                .values()
+                .map(|p| Point { terms: p.text.split(' ').map(str::to_owned).collect(), ..p.clone() })
+                .collect();
+            let batch = Batch { vectors: with_vectors(&points), upsert: points, ..Batch::default() };
+            store.apply(&db, &at_once, batch).unwrap();
+            let probes = [
+                terms("alpha gamma alpha"),
+                terms("delta"),
+                Probe::Vector(Leg::Text, vector("query")),
+                Probe::Symbols(vec!["S1".to_owned(), "s2".to_owned()]),
+            ];
+            let filter = Filter { paths: vec!["dir1".to_owned(), "*/f3.rs".to_owned()], ..Filter::default() };
+            for filter in [Filter::default(), filter] {
+                let ranked = |collection: &CollectionName| -> Vec<Vec<(u32, PointId)>> {
+                    let found = store.search(&db, collection, &probes, &filter, 5).unwrap();
+                    let rank = |hits: Vec<Scored>| {
+                        hits.into_iter().map(|hit| (hit.score.to_bits(), hit.point.id)).collect()
+                    };
+                    found.into_iter().map(rank).collect()
+                };
+                prop_assert_eq!(ranked(&collection), ranked(&at_once));
+            }
+            prop_assert_eq!(store.check(&db, &collection).unwrap(), Vec::<String>::new());
+            Ok(())
+        })
+        .unwrap();
+}
+
+/// Readers beside a writer see whole states: a batch replaces every point, so all
+/// hits of one search are of one batch.
+pub(crate) fn readers_see_whole_states(open: Open<'_>) {
+    const POINTS: u32 = 5;
+    const BATCHES: u32 = 25;
+    let generation = |n: u32| -> Vec<Point> {
+        (0..POINTS)
+            .map(|i| point(format!("{i}.rs").as_bytes(), "s", 0, &format!("common generation{n}")))
+            .collect()
+    };
+    let (db, collection) = names();
+    let store = created(open, &generation(0));
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..2)
+            .map(|_| {
+                let reader = open();
+                scope.spawn(move || {
+                    let mut seen = 0;
+                    while seen < BATCHES {
+                        let hits = search(&*reader, terms("common"), &Filter::default(), 99);
+                        assert_eq!(hits.len(), POINTS as usize);
+                        assert!(hits.iter().all(|hit| hit.point.text == hits[0].point.text));
+                        seen = hits[0].point.text.trim_start_matches("common generation").parse().unwrap();
+                    }
+                })
+            })
+            .collect();
+        for n in 1..=BATCHES {
+            let batch = Batch {
+                delete: generation(n - 1).iter().map(|p| p.id).collect(),
+                upsert: generation(n),
+                ..Batch::default()
+            };
+            store.apply(&names().0, &names().1, batch).unwrap();
+        }
+        for reader in readers {
+            reader.join().unwrap();
+        }
+    });
+    assert_eq!(store.stats(&db, &collection).unwrap().points, u64::from(POINTS));
+}
+
+pub(crate) fn skipped_files_are_in_the_manifest(open: Open<'_>) {
+    let (db, collection) = names();
+    let store = created(open, &[]);
+    let record = FileRecord {
+        content: None,
+        stat: None,
+        tracked: false,
+        state: FileState::Skipped(SkipReason::Binary),
+    };
+    let path = RepoPath::new(b"\xff.bin".as_slice()).unwrap();
+    let files = BTreeMap::from([(path.clone(), Some(record.clone()))]);
+    store.apply(&db, &collection, Batch { files, ..Batch::default() }).unwrap();
+    assert_eq!(open().snapshot(&db, &collection).unwrap().manifest, BTreeMap::from([(path, record)]));
+}
+
+/// One test of each function above. `$open` is an expression that gives an opener,
+/// and is evaluated anew in each.
+macro_rules! contract_suite {
+    ($fresh:expr; $($name:ident)*) => {
+        $(#[test]
+        fn $name() {
+            let fresh = $fresh;
+            $crate::store::contract::$name(&|| fresh.open());
+        })*
+    };
+    ($fresh:expr) => {
+        $crate::store::contract::contract_suite! { $fresh;
+            lifecycle
+            a_new_collection_of_an_old_name_is_empty
+            points_come_back_as_they_were_put
+            terms_rank_by_bm25
+            vectors_rank_by_cosine
+            vectors_may_come_after_their_points
+            symbols_match_without_case
+            filters_apply_before_the_limit
+            ties_are_broken_by_id
+            a_reset_empties_points_and_manifest
+            any_history_equals_its_content
+            readers_see_whole_states
+            skipped_files_are_in_the_manifest
+        }
+    };
+}
+pub(crate) use contract_suite;

@@ -1,0 +1,450 @@
+//! The embedded provider: a tantivy index, a vector file per dense leg and a
+//! manifest log for each collection, in files of one machine.
+//!
+//! ```text
+//! <data-dir>/databases/<database>/<collection>/
+//!     schema.json          what it is made of, and the format version
+//!     writer.lock          held while something is written
+//!     manifest.<n>         log of manifest records
+//!     vectors.<leg>.<n>    vectors of a leg
+//!     index/               tantivy; index/meta.json is the commit record
+//! ```
+//!
+//! The commit record is the one atomic point: it names the files of the index and
+//! how many bytes of the others count. Readers take no lock and write nothing.
+//! All of it is disposable in the sense that the worktree can be indexed anew, and
+//! precious in the sense that nothing here removes what it cannot read.
+
+mod codec;
+mod dense;
+mod directory;
+mod fields;
+mod filter;
+mod handle;
+mod lexical;
+mod manifest_log;
+mod schema_file;
+mod vectors;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::any::Any;
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tantivy::directory::MmapDirectory;
+use tantivy::schema::Schema as TantivySchema;
+use tantivy::{Index, IndexSettings};
+
+use self::directory::{Envelope, WriteDirectory};
+use self::fields::Fields;
+use self::handle::{Commit, Extent, Handle, INDEX};
+use crate::embed::Leg;
+use crate::id::{CollectionName, DatabaseName, VectorKey};
+use crate::state_dir::{self, LockError, WriterLock};
+use crate::store::{Batch, Filter, Point, Probe, Schema, Scored, Snapshot, Stats, Store, StoreError};
+use crate::telemetry::catch_panic;
+
+const LOCK: &str = "writer.lock";
+/// Open states kept for the next reader.
+const HANDLES: usize = 16;
+/// A reader starts again when a writer has removed the files of the state that
+/// it was opening. Each time a newer state is read, so a few suffice.
+const ATTEMPTS: usize = 10;
+
+/// Collections in a data directory of this machine.
+pub struct EmbeddedStore {
+    databases: PathBuf,
+    /// Most recently used last.
+    handles: Mutex<Vec<Arc<Handle>>>,
+}
+
+impl EmbeddedStore {
+    /// The store in `data_dir`. Touches nothing until it is used.
+    pub fn new(data_dir: &Path) -> EmbeddedStore {
+        EmbeddedStore { databases: data_dir.join("databases"), handles: Mutex::default() }
+    }
+
+    fn root(&self, db: &DatabaseName, collection: &CollectionName) -> PathBuf {
+        self.databases.join(db.as_str()).join(collection.as_str())
+    }
+
+    fn existing(&self, db: &DatabaseName, collection: &CollectionName) -> Result<PathBuf, StoreError> {
+        let root = self.root(db, collection);
+        match fs::metadata(&root) {
+            Ok(_) => Ok(root),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                Err(StoreError::NotFound { database: db.clone(), collection: collection.clone() })
+            }
+            Err(e) => Err(StoreError::read(&root, e)),
+        }
+    }
+
+    /// The newest state, from the cache where it is there.
+    fn handle(&self, root: &Path) -> Result<Arc<Handle>, StoreError> {
+        let cached = {
+            let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+            let at = handles.iter().position(|handle| handle.root == root);
+            at.map(|at| {
+                let handle = handles.remove(at);
+                handles.push(Arc::clone(&handle));
+                handle
+            })
+        };
+        let mut record = handle::read_record(root)?;
+        for _ in 1..ATTEMPTS {
+            if let Some(cached) = cached.as_ref().filter(|cached| cached.record == record) {
+                return Ok(Arc::clone(cached));
+            }
+            match Handle::open(root, record.clone(), cached.as_deref()) {
+                Ok(handle) => return Ok(self.keep(handle)),
+                Err(error) => {
+                    let now = handle::read_record(root)?;
+                    if now == record {
+                        return Err(error);
+                    }
+                    record = now;
+                }
+            }
+        }
+        Handle::open(root, record, cached.as_deref()).map(|handle| self.keep(handle))
+    }
+
+    fn keep(&self, handle: Handle) -> Arc<Handle> {
+        let handle = Arc::new(handle);
+        let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
+        handles.retain(|other| other.root != handle.root);
+        if handles.len() >= HANDLES {
+            handles.remove(0);
+        }
+        handles.push(Arc::clone(&handle));
+        handle
+    }
+
+    fn forget(&self, root: &Path) {
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner).retain(|handle| handle.root != root);
+    }
+
+    fn read<T>(
+        &self,
+        db: &DatabaseName,
+        collection: &CollectionName,
+        act: impl FnOnce(&Handle) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let root = self.existing(db, collection)?;
+        caught(&root, || act(&*self.handle(&root)?))
+    }
+
+    /// Builds the collection beside its place and moves it there whole.
+    fn build(&self, root: &Path, schema: &Schema) -> Result<(), StoreError> {
+        let database = root.parent().unwrap_or(root);
+        state_dir::create_private_dir(database).map_err(|e| StoreError::write(database, e))?;
+        remove_leftovers(database);
+        let (staged, lock) = stage(root)?;
+        let result = fill(&staged, schema).and_then(|()| match fs::rename(&staged, root) {
+            // Another process was faster; its collection is looked at next.
+            Err(e) if matches!(e.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) => {
+                Ok(())
+            }
+            renamed => renamed.map_err(|e| StoreError::write(root, e)),
+        });
+        let _ = fs::remove_dir_all(&staged);
+        drop(lock);
+        result?;
+        for directory in [Some(database), database.parent()].into_iter().flatten() {
+            state_dir::sync_dir(directory).map_err(|e| StoreError::write(directory, e))?;
+        }
+        Ok(())
+    }
+
+    /// Renames the collection's directory under its lock, to the first free
+    /// `<name><infix><n>`; the lock is returned with the new path.
+    fn move_away(&self, root: &Path, prefix: &str, infix: &str) -> Result<(PathBuf, WriterLock), StoreError> {
+        let lock = WriterLock::acquire(&root.join(LOCK)).map_err(lock_error)?;
+        let name = root.file_name().unwrap_or_default().to_string_lossy();
+        let mut target = root.to_owned();
+        for n in 1u64.. {
+            target = root.with_file_name(format!("{prefix}{name}{infix}{n}"));
+            if !target.try_exists().map_err(|e| StoreError::read(&target, e))? {
+                break;
+            }
+        }
+        fs::rename(root, &target).map_err(|e| StoreError::write(root, e))?;
+        self.forget(root);
+        let database = root.parent().unwrap_or(root);
+        state_dir::sync_dir(database).map_err(|e| StoreError::write(database, e))?;
+        Ok((target, lock))
+    }
+}
+
+/// Prefix of a collection that is being built.
+const STAGED: &str = ".new-";
+/// Prefix of a collection that is being removed.
+const DROPPED: &str = ".drop-";
+
+/// Makes an empty directory to build a collection in, locked so that it is not
+/// taken for a leftover.
+fn stage(root: &Path) -> Result<(PathBuf, WriterLock), StoreError> {
+    let name = root.file_name().unwrap_or_default().to_string_lossy();
+    for n in 1u64.. {
+        let staged = root.with_file_name(format!("{STAGED}{name}-{}-{n}", std::process::id()));
+        match fs::create_dir(&staged) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
+            Err(e) => return Err(StoreError::write(&staged, e)),
+        }
+        match WriterLock::acquire(&staged.join(LOCK)) {
+            Ok(lock) => return Ok((staged, lock)),
+            // Another process took it for a leftover before it was locked.
+            Err(LockError::Held { .. }) => {}
+            Err(LockError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(lock_error(error)),
+        }
+    }
+    Err(StoreError::Invalid("no free name for a new collection".to_owned()))
+}
+
+/// Removes what a killed process left of a creation or removal.
+fn remove_leftovers(database: &Path) {
+    for entry in fs::read_dir(database).into_iter().flatten().flatten() {
+        let leftover = entry
+            .file_name()
+            .to_str()
+            .is_some_and(|name| name.starts_with(STAGED) || name.starts_with(DROPPED));
+        if leftover && let Ok(_lock) = WriterLock::acquire(&entry.path().join(LOCK)) {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+}
+
+/// Writes an empty collection into a directory.
+fn fill(root: &Path, schema: &Schema) -> Result<(), StoreError> {
+    let mut written = Vec::new();
+    let mut write = |name: &str, bytes: &[u8]| {
+        let path = root.join(name);
+        let file = writer::write_new(&path, |out| io::Write::write_all(out, bytes))?;
+        written.push((path, file));
+        Ok::<_, StoreError>(())
+    };
+    write(schema_file::NAME, &schema_file::encode(schema)?)?;
+    let len = manifest_log::HEADER.len() as u64;
+    let mut commit = Commit {
+        origin: draw_origin(),
+        manifest: Extent { number: 0, len, base: len },
+        vectors: Default::default(),
+    };
+    write(&handle::manifest_name(&commit.manifest), manifest_log::HEADER)?;
+    for leg in Leg::ALL {
+        if let Some((_, dimension)) = &schema.legs[leg.index()] {
+            let header = vectors::header(*dimension);
+            let extent = Extent { number: 0, len: header.len() as u64, base: 0 };
+            write(&handle::vectors_name(leg, &extent), &header)?;
+            commit.vectors[leg.index()] = Some(extent);
+        }
+    }
+    let index = root.join(INDEX);
+    state_dir::create_private_dir(&index).map_err(|e| StoreError::write(&index, e))?;
+    written.push((root.to_owned(), fs::File::open(root).map_err(|e| StoreError::read(root, e))?));
+    create_index(&index, Fields::new().schema, &commit, written)
+}
+
+fn create_index(
+    root: &Path,
+    schema: TantivySchema,
+    commit: &Commit,
+    written: Vec<(PathBuf, fs::File)>,
+) -> Result<(), StoreError> {
+    let files = MmapDirectory::open(root).map_err(|e| StoreError::corrupt(root, format!("{e:?}")))?;
+    let directory = WriteDirectory::new(root.to_owned(), files, Envelope::default());
+    let failed = |error| match directory.take_failure() {
+        Some((path, source)) => StoreError::write(&path, source),
+        None => handle::from_tantivy(root, error),
+    };
+    // One thread less: texts are compressed where they are indexed.
+    let settings = IndexSettings { docstore_compress_dedicated_thread: false, ..IndexSettings::default() };
+    let index = Index::create(directory.clone(), schema, settings).map_err(failed)?;
+    directory.sync_with_commit(written);
+    let mut meta = index.load_metas().map_err(failed)?;
+    meta.payload = Some(serde_json::to_string(commit).map_err(|e| StoreError::Invalid(e.to_string()))?);
+    writer::replace_record(&directory, root, &meta)
+}
+
+/// A number that no earlier collection of this name has.
+fn draw_origin() -> u64 {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    since_epoch.as_nanos() as u64 ^ u64::from(std::process::id()).rotate_left(40)
+}
+
+fn lock_error(error: LockError) -> StoreError {
+    match error {
+        LockError::Held { path, pid } => StoreError::Locked { path, pid },
+        LockError::Io { path, source } => StoreError::write(&path, source),
+    }
+}
+
+/// A panic on damaged files is damage, not a crash: they are read by a library
+/// that does not expect them to be hostile.
+fn caught<T>(root: &Path, act: impl FnOnce() -> Result<T, StoreError>) -> Result<T, StoreError> {
+    catch_panic(act).unwrap_or_else(|panic| Err(StoreError::corrupt(root, panic_text(&*panic))))
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> String {
+    let text =
+        panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    format!("reading it failed: {}", text.unwrap_or("panic"))
+}
+
+/// The legs, for people.
+fn describe(schema: &Schema) -> String {
+    let legs: Vec<String> = Leg::ALL
+        .into_iter()
+        .zip(&schema.legs)
+        .filter_map(|(leg, stored)| stored.as_ref().map(|(fingerprint, _)| format!("{leg} {fingerprint}")))
+        .collect();
+    if legs.is_empty() { "no dense leg".to_owned() } else { legs.join(" and ") }
+}
+
+impl Store for EmbeddedStore {
+    fn collections(&self, db: &DatabaseName) -> Result<Vec<CollectionName>, StoreError> {
+        let path = self.databases.join(db.as_str());
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(e) => return Err(StoreError::read(&path, e)),
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let entry = entry.map_err(|e| StoreError::read(&path, e))?;
+            // What is being built, removed or set aside has no valid name.
+            names.extend(entry.file_name().to_str().and_then(|name| CollectionName::new(name).ok()));
+        }
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    fn create(
+        &self,
+        db: &DatabaseName,
+        collection: &CollectionName,
+        schema: &Schema,
+    ) -> Result<(), StoreError> {
+        let root = self.root(db, collection);
+        caught(&root, || {
+            if !root.try_exists().map_err(|e| StoreError::read(&root, e))? {
+                self.build(&root, schema)?;
+            }
+            let stored = schema_file::read(&root)?;
+            if stored.source != schema.source {
+                let text = |source: &[u8]| String::from_utf8_lossy(source).into_owned();
+                return Err(StoreError::Collision {
+                    collection: collection.clone(),
+                    stored: text(&stored.source),
+                    wanted: text(&schema.source),
+                });
+            }
+            if stored.legs != schema.legs {
+                return Err(StoreError::SchemaMismatch {
+                    collection: collection.clone(),
+                    stored: describe(&stored),
+                    wanted: describe(schema),
+                });
+            }
+            Ok(())
+        })
+    }
+
+    fn schema(&self, db: &DatabaseName, collection: &CollectionName) -> Result<Schema, StoreError> {
+        schema_file::read(&self.existing(db, collection)?)
+    }
+
+    fn drop_collection(&self, db: &DatabaseName, collection: &CollectionName) -> Result<(), StoreError> {
+        let root = self.existing(db, collection)?;
+        let (dropped, _lock) = self.move_away(&root, DROPPED, "-")?;
+        fs::remove_dir_all(&dropped).map_err(|e| StoreError::write(&dropped, e))
+    }
+
+    fn set_aside(&self, db: &DatabaseName, collection: &CollectionName) -> Result<String, StoreError> {
+        let root = self.existing(db, collection)?;
+        let (aside, _lock) = self.move_away(&root, "", ".aside-")?;
+        Ok(aside.display().to_string())
+    }
+
+    fn snapshot(&self, db: &DatabaseName, collection: &CollectionName) -> Result<Snapshot, StoreError> {
+        self.read(db, collection, Handle::snapshot)
+    }
+
+    fn apply(&self, db: &DatabaseName, collection: &CollectionName, batch: Batch) -> Result<(), StoreError> {
+        let root = self.existing(db, collection)?;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let _lock = WriterLock::acquire(&root.join(LOCK)).map_err(lock_error)?;
+        caught(&root, || writer::apply(&*self.handle(&root)?, batch))
+    }
+
+    fn vector_keys(
+        &self,
+        db: &DatabaseName,
+        collection: &CollectionName,
+        leg: Leg,
+    ) -> Result<HashSet<VectorKey>, StoreError> {
+        self.read(db, collection, |handle| {
+            Ok(handle.vectors(leg)?.map(|vectors| vectors.keys().collect()).unwrap_or_default())
+        })
+    }
+
+    fn search(
+        &self,
+        db: &DatabaseName,
+        collection: &CollectionName,
+        probes: &[Probe],
+        filter: &Filter,
+        limit: usize,
+    ) -> Result<Vec<Vec<Scored>>, StoreError> {
+        self.read(db, collection, |handle| handle.search(probes, filter, limit))
+    }
+
+    fn scan(
+        &self,
+        db: &DatabaseName,
+        collection: &CollectionName,
+        visit: &mut dyn FnMut(Point),
+    ) -> Result<(), StoreError> {
+        self.read(db, collection, |handle| handle.scan(visit))
+    }
+
+    fn check(&self, db: &DatabaseName, collection: &CollectionName) -> Result<Vec<String>, StoreError> {
+        let root = self.existing(db, collection)?;
+        for _ in 0..ATTEMPTS {
+            let record = handle::read_record(&root);
+            let damages = match &record {
+                Err(error) => vec![error.to_string()],
+                // Not the cached state, whose files were verified in the past.
+                Ok(record) => {
+                    match caught(&root, || Ok(Handle::open(&root, record.clone(), None)?.check())) {
+                        Ok(damages) => damages,
+                        Err(error @ StoreError::Corrupt { .. }) => vec![error.to_string()],
+                        Err(error) => return Err(error),
+                    }
+                }
+            };
+            // A writer may have removed files of the state under our eyes.
+            if damages.is_empty() || handle::read_record(&root).ok() == record.ok() {
+                return Ok(damages);
+            }
+        }
+        Ok(vec![format!(
+            "{} changes too fast to be checked: stop the writer and check again",
+            root.display()
+        )])
+    }
+
+    fn stats(&self, db: &DatabaseName, collection: &CollectionName) -> Result<Stats, StoreError> {
+        self.read(db, collection, Handle::stats)
+    }
+}

@@ -1,0 +1,123 @@
+//! `schema.json`: what a collection is made of, and the version of its format.
+//! Written once, when the collection is created.
+//!
+//! One line of JSON and one with its CRC-32 in 8 hex digits. Formats:
+//! 1: the first.
+
+use std::io::ErrorKind::NotFound;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::embed::Leg;
+use crate::id::{Fingerprint, decode_hex, encode_hex};
+use crate::store::{Schema, StoreError};
+
+/// File name.
+pub(super) const NAME: &str = "schema.json";
+/// The format this version writes; also of everything else in the directory.
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    format: u32,
+    /// Hexadecimal, because a path need not be text.
+    source: String,
+    legs: Vec<StoredLeg>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct StoredLeg {
+    leg: String,
+    fingerprint: String,
+    dimension: usize,
+}
+
+/// The file's bytes.
+pub(super) fn encode(schema: &Schema) -> Result<Vec<u8>, StoreError> {
+    let legs = Leg::ALL
+        .into_iter()
+        .zip(&schema.legs)
+        .filter_map(|(leg, stored)| Some((leg, stored.as_ref()?)))
+        .map(|(leg, (fingerprint, dimension))| StoredLeg {
+            leg: leg.name().to_owned(),
+            fingerprint: fingerprint.0.clone(),
+            dimension: *dimension,
+        })
+        .collect();
+    let stored = Stored { format: FORMAT, source: encode_hex(&schema.source), legs };
+    let json = serde_json::to_string(&stored).map_err(|e| StoreError::Invalid(e.to_string()))?;
+    Ok(format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes())).into_bytes())
+}
+
+/// Reads the file in the collection's directory `root`.
+pub(super) fn read(root: &Path) -> Result<Schema, StoreError> {
+    let path = root.join(NAME);
+    let bytes = std::fs::read(&path).map_err(|e| match e.kind() {
+        NotFound => StoreError::corrupt(&path, "it is missing"),
+        _ => StoreError::read(&path, e),
+    })?;
+    decode(&path, &bytes)
+}
+
+fn decode(path: &Path, bytes: &[u8]) -> Result<Schema, StoreError> {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let damaged = || StoreError::corrupt(path, "its checksum does not match");
+    let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
+    let json = text.lines().next().unwrap_or_default();
+    if text != format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes())) {
+        return Err(damaged());
+    }
+    let unreadable = |e: serde_json::Error| StoreError::corrupt(path, e.to_string());
+    let found = serde_json::from_str::<Version>(json).map_err(unreadable)?.format;
+    if found > FORMAT {
+        return Err(StoreError::NewerFormat { path: path.to_owned(), found, supported: FORMAT });
+    }
+    let stored: Stored = serde_json::from_str(json).map_err(unreadable)?;
+    let mut schema = Schema {
+        legs: Default::default(),
+        source: decode_hex(&stored.source)
+            .ok_or_else(|| StoreError::corrupt(path, "its source is not hexadecimal"))?,
+    };
+    for stored in stored.legs {
+        let leg = Leg::ALL.into_iter().find(|leg| leg.name() == stored.leg);
+        let leg = leg.ok_or_else(|| StoreError::corrupt(path, format!("unknown leg {:?}", stored.leg)))?;
+        schema.legs[leg.index()] = Some((Fingerprint(stored.fingerprint), stored.dimension));
+    }
+    Ok(schema)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Schema {
+        Schema { legs: [Some((Fingerprint("m@1;384".to_owned()), 384)), None], source: b"/caf\xe9".to_vec() }
+    }
+
+    #[test]
+    fn round_trips_and_finds_every_flip_and_cut() {
+        let bytes = encode(&sample()).unwrap();
+        assert_eq!(decode(Path::new("x"), &bytes).unwrap(), sample());
+        for at in 0..bytes.len() {
+            let mut damaged = bytes.clone();
+            damaged[at] ^= 1;
+            assert!(
+                matches!(decode(Path::new("x"), &damaged), Err(StoreError::Corrupt { .. })),
+                "flip at {at}"
+            );
+            assert!(decode(Path::new("x"), &bytes[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_named_as_such() {
+        let json = r#"{"format":2,"whatever":true}"#;
+        let bytes = format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes()));
+        let error = decode(Path::new("x"), bytes.as_bytes()).unwrap_err();
+        assert!(matches!(error, StoreError::NewerFormat { found: 2, supported: 1, .. }), "{error}");
+    }
+}
