@@ -1,0 +1,76 @@
+//! Tests of what is read out of a query.
+
+use super::*;
+use proptest::prelude::*;
+
+#[test]
+fn kinds() {
+    let cases = [
+        ("StaticModel", QueryKind::Symbol),
+        ("distill", QueryKind::Symbol),
+        ("Router::nest", QueryKind::Symbol),
+        ("src/http/resolveResponse.ts", QueryKind::Symbol),
+        ("parse_args ArgumentParser", QueryKind::Symbol),
+        ("where is the request parser", QueryKind::Question),
+        ("bash completion generation", QueryKind::Question),
+        ("how are errors fixed up", QueryKind::Question),
+        ("command hooks: PreRun, PostRun lifecycle", QueryKind::Question),
+        ("Fix rendering glitch with preview window", QueryKind::Change),
+        ("http: treat localhost as base URL", QueryKind::Change),
+        ("vint buffer overflow crash", QueryKind::Change),
+    ];
+    for (text, kind) in cases {
+        assert_eq!(Query::new(text).kind, kind, "{text}");
+    }
+    assert_eq!(Query::new(&"word ".repeat(40)).kind, QueryKind::Change);
+}
+
+#[test]
+fn names_as_written() {
+    let cases: [(&str, &[&str]); 8] = [
+        ("how does resolveResponse work", &["resolveResponse"]),
+        ("call `quit` in Terminal::run.", &["quit", "run"]),
+        ("support parse_args and __init__", &["parse_args", "__init__"]),
+        ("use of App.handle() and URLs", &["handle"]),
+        ("plain words, e.g. this; and/or that", &[]),
+        ("TRPCError", &["TRPCError"]),
+        ("Router", &["Router"]),
+        ("the v1.2 release", &[]),
+    ];
+    for (text, names) in cases {
+        assert_eq!(Query::new(text).names, names, "{text}");
+    }
+}
+
+#[test]
+fn paths_as_written() {
+    let query = Query::new("error in `src/http/resolve.ts` and mod.rs, not in and/or");
+    assert_eq!(query.paths, ["src/http/resolve.ts", "mod.rs"]);
+}
+
+#[test]
+fn words_become_candidate_names() {
+    let guesses = Query::new("where is the request parser").guesses;
+    for name in ["requestparser", "request_parser", "request", "parser"] {
+        assert!(guesses.iter().any(|g| g == name), "{name} in {guesses:?}");
+    }
+    let guesses = Query::new("rejection types for failed extractions").guesses;
+    assert!(guesses.contains(&"failedextraction".to_owned()), "{guesses:?}");
+    assert!(guesses.contains(&"rejection_type".to_owned()), "{guesses:?}");
+}
+
+#[test]
+fn what_is_asked_for() {
+    assert!(Query::new("tests of the router").wants.tests);
+    assert!(!Query::new("latest router").wants.tests);
+    assert!(Query::new("which CI workflow builds it").wants.configuration);
+}
+
+proptest! {
+    #[test]
+    fn any_text_is_a_query(text in "\\PC{0,300}") {
+        let query = Query::new(&text);
+        prop_assert!(query.guesses.len() <= MAX_GUESSES);
+        prop_assert!(query.text.len() <= MAX_QUERY_BYTES);
+    }
+}

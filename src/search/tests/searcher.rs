@@ -1,0 +1,238 @@
+//! The searcher on a real store, real files and, where vectors are asked, the real model.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::chunk::{ChunkOptions, chunk};
+use crate::embed::{LocalEmbedder, ModelOptions, ModelSource, leg_fingerprint};
+use crate::id::VectorKey;
+use crate::language::Language;
+use crate::lexical;
+use crate::path::RepoPath;
+use crate::store::{Batch, EmbeddedStore, Filter, StoreError};
+use crate::tenant::{Router, TenantContext};
+use crate::textify::textify;
+
+/// A folder of files, indexed.
+struct Indexed {
+    folder: TempDir,
+    root: AbsPath,
+    database: Database,
+    collection: CollectionName,
+}
+
+const FILES: &[(&str, &str)] = &[
+    (
+        "src/retry.rs",
+        "/// Waits longer after each failure.\npub fn backoff_delay(attempt: u32) -> u64 {\n    100 << attempt\n}\n",
+    ),
+    (
+        "src/parser.rs",
+        "pub struct RequestParser {\n    buffer: Vec<u8>,\n}\n\nimpl RequestParser {\n    /// Reads a request line.\n    pub fn parse_line(&mut self) -> usize {\n        self.buffer.len()\n    }\n}\n",
+    ),
+    (
+        "tests/parser.rs",
+        "#[test]\nfn request_parser_reads() {\n    let parser = RequestParser::default();\n    assert_eq!(parser.parse_line(), 0);\n}\n",
+    ),
+    ("tool.py", "def backoff(delay):\n    return delay * 2\n"),
+];
+
+fn indexed(files: &[(&str, &str)], embedder: Option<&mut LocalEmbedder>) -> Indexed {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let root = AbsPath::new(folder.path().canonicalize().expect("exists").join("tree")).expect("absolute");
+    let router = Router::new(Arc::new(EmbeddedStore::new(&folder.path().join("data"))));
+    let tenant = TenantContext::local(root.as_path()).expect("a tenant");
+    let database = router.database(&tenant).expect("a database");
+    let collection = tenant.code_collection(root.as_path()).expect("a name");
+    let leg = embedder.as_ref().map(|e| (leg_fingerprint(e.fingerprint(), "textify-1"), e.dimension()));
+    let schema = Schema { legs: [leg, None], source: root.as_path().as_os_str().as_encoded_bytes().to_vec() };
+    database.create(&collection, &schema).expect("created");
+    let mut batch = Batch::default();
+    let mut texts: HashMap<VectorKey, String> = HashMap::new();
+    for (path, content) in files {
+        let place = root.as_path().join(path);
+        std::fs::create_dir_all(place.parent().expect("has one")).expect("created");
+        std::fs::write(place, content).expect("written");
+        let path = RepoPath::new(*path).expect("well-formed");
+        let language = Language::of(&path);
+        let count = |text: &str| text.len() / 4;
+        let options = ChunkOptions { count_tokens: &count, max_tokens: 256, max_file_bytes: 1 << 20 };
+        let chunked = chunk(&path, language, content.as_bytes(), &options).expect("text");
+        for (ordinal, chunk) in (0..).zip(chunked.chunks) {
+            let text = textify(language, &chunk);
+            let key = VectorKey::of(&text);
+            texts.insert(key, text);
+            batch.upsert.push(Point {
+                id: PointId::new(path.as_bytes(), "", ordinal, &chunk.hash),
+                path: path.clone(),
+                language,
+                kind: chunk.kind.to_owned(),
+                terms: lexical::chunk_terms(&path, &chunk),
+                bytes: chunk.bytes,
+                lines: chunk.lines,
+                hash: chunk.hash,
+                symbol: chunk.symbol,
+                container: chunk.container,
+                signature: chunk.signature,
+                text: chunk.text,
+                vectors: [embedder.is_some().then_some(key), None],
+            });
+        }
+    }
+    if let Some(embedder) = embedder {
+        for (key, text) in texts {
+            batch.vectors.push((Leg::Text, key, embedder.embed(&text).expect("embedded")));
+        }
+    }
+    database.apply(&collection, batch).expect("applied");
+    Indexed { folder, root, database, collection }
+}
+
+impl Indexed {
+    fn ask(&self, request: &Request) -> Result<Answer, SearchError> {
+        self.ask_with(None, request)
+    }
+
+    fn ask_with(
+        &self,
+        embedder: Option<&mut LocalEmbedder>,
+        request: &Request,
+    ) -> Result<Answer, SearchError> {
+        let embedder = embedder.map(|embedder| embedder as &mut dyn Embedder);
+        Searcher::new(&self.database, &self.collection, &self.root, [embedder, None]).search(request)
+    }
+
+    fn write(&self, path: &str, content: &str) {
+        std::fs::write(self.root.as_path().join(path), content).expect("written");
+    }
+}
+
+fn request(query: &str, limit: usize, mode: Mode) -> Request {
+    Request { query: query.to_owned(), limit, mode, filter: Filter::default() }
+}
+
+fn places(answer: &Answer) -> Vec<String> {
+    answer.hits.iter().map(|hit| format!("{}:{}", hit.path, hit.lines.0)).collect()
+}
+
+fn state(answer: &Answer, leg: LegName) -> &LegState {
+    &answer.legs.iter().find(|(name, _)| *name == leg).expect("every leg is told").1
+}
+
+/// The installed model, where `indexer model install` puts it.
+fn model() -> LocalEmbedder {
+    let settings = crate::config::load(&crate::config::Flags::default()).expect("a configuration");
+    let root = settings.embed.model_dir;
+    let options = ModelOptions { root, source: ModelSource::Packages, runtime: None, threads: 1 };
+    LocalEmbedder::open(&options).expect("`indexer model install` before the tests")
+}
+
+#[test]
+fn a_name_is_found_where_it_is_defined() {
+    let index = indexed(FILES, None);
+    let answer = index.ask(&request("RequestParser", 10, Mode::Lexical)).expect("an answer");
+    let hit = &answer.hits[0];
+    assert_eq!(places(&answer)[0], "src/parser.rs:1");
+    assert_eq!(answer.kind, QueryKind::Symbol);
+    assert!(hit.reasons.contains(&super::super::Reason::Symbol), "{hit:?}");
+    assert!(hit.legs.contains(&(LegName::Lexical, 1)), "{hit:?}");
+    assert!(hit.snippet.text.contains("pub struct RequestParser"), "{hit:?}");
+    assert!(answer.hits.windows(2).all(|pair| pair[0].score >= pair[1].score));
+    assert_eq!((answer.dropped, answer.repaired), (0, 0));
+    assert_eq!(state(&answer, LegName::Dense(Leg::Text)), &LegState::Off);
+}
+
+#[test]
+fn filters_restrict() {
+    let index = indexed(FILES, None);
+    let mut request = request("backoff delay", 10, Mode::Hybrid);
+    request.filter.languages = vec![Language::Python];
+    assert_eq!(places(&index.ask(&request).expect("an answer")), ["tool.py:1"]);
+    request.filter = Filter { paths: vec!["src".to_owned()], ..Filter::default() };
+    assert_eq!(places(&index.ask(&request).expect("an answer")), ["src/retry.rs:1"]);
+}
+
+#[test]
+fn text_that_moved_is_shown_where_it_is_now() {
+    let index = indexed(FILES, None);
+    let (path, content) = FILES[0];
+    index.write(path, &format!("//! Retries.\n\nuse std::time;\n\n{content}"));
+    let answer = index.ask(&request("backoff_delay", 1, Mode::Lexical)).expect("an answer");
+    let hit = &answer.hits[0];
+    assert_eq!((hit.path.to_string(), hit.lines, hit.repaired), (path.to_owned(), (5, 8), true));
+    assert_eq!(hit.snippet.lines.0, 5);
+    assert_eq!((answer.dropped, answer.repaired), (0, 1));
+}
+
+#[test]
+fn text_that_is_gone_is_dropped_and_the_next_hit_takes_its_place() {
+    let index = indexed(FILES, None);
+    index.write(FILES[0].0, "pub fn other() {}\n");
+    let answer = index.ask(&request("backoff_delay", 1, Mode::Lexical)).expect("an answer");
+    assert_eq!(places(&answer), ["tool.py:1"]);
+    assert_eq!(answer.dropped, 1);
+    std::fs::remove_file(index.root.as_path().join("tool.py")).expect("removed");
+    let answer = index.ask(&request("backoff_delay", 1, Mode::Lexical)).expect("an answer");
+    assert!(answer.hits.iter().all(|hit| hit.path.to_string() != "tool.py"), "{answer:?}");
+    assert!(answer.dropped >= 2, "{answer:?}");
+    std::fs::remove_dir_all(index.folder.path().join("tree")).expect("removed");
+    assert_eq!(index.ask(&request("backoff_delay", 9, Mode::Lexical)).expect("an answer").hits, []);
+}
+
+#[test]
+fn what_cannot_be_answered_says_why() {
+    let index = indexed(FILES, None);
+    for empty in ["", "  \n"] {
+        assert!(matches!(index.ask(&request(empty, 1, Mode::Hybrid)), Err(SearchError::EmptyQuery)));
+    }
+    let error = index.ask(&request("x", 1, Mode::Dense)).expect_err("no dense leg");
+    assert!(error.to_string().contains("--mode lexical"), "{error}");
+    let missing = CollectionName::new("none").expect("a name");
+    let mut searcher = Searcher::new(&index.database, &missing, &index.root, [None, None]);
+    let error = searcher.search(&request("x", 1, Mode::Lexical)).expect_err("no collection");
+    assert!(matches!(error, SearchError::Store(StoreError::NotFound { .. })), "{error}");
+    let nothing = index.ask(&request("zzzyx quux", 5, Mode::Hybrid)).expect("an answer");
+    assert_eq!(nothing.hits, []);
+}
+
+#[test]
+fn dense_legs_answer_or_tell_why_not() {
+    let mut model = model();
+    let index = indexed(FILES, Some(&mut model));
+    let text = LegName::Dense(Leg::Text);
+
+    // No word in common: only meaning finds it.
+    let by_meaning = request("reads what a client asks for from its input", 2, Mode::Dense);
+    let answer = index.ask_with(Some(&mut model), &by_meaning).expect("an answer");
+    assert!(places(&answer)[0].starts_with("src/parser.rs"), "{answer:?}");
+    assert!(answer.hits[0].legs.iter().any(|(leg, _)| *leg == text), "{answer:?}");
+    let coverage = answer.dense[0].expect("a text leg");
+    assert!(coverage.vectors > 0 && coverage.points >= coverage.vectors, "{coverage:?}");
+
+    let hybrid = request("backoff_delay", 5, Mode::Hybrid);
+    let answer = index.ask(&hybrid).expect("an answer");
+    assert!(matches!(state(&answer, text), LegState::Unavailable(why) if why.contains("model install")));
+    assert!(!answer.hits.is_empty());
+    assert!(matches!(index.ask(&by_meaning), Err(SearchError::NoDense { .. })));
+
+    let long = request(&"backoff delay ".repeat(280), 5, Mode::Hybrid);
+    let answer = index.ask_with(Some(&mut model), &long).expect("an answer");
+    assert!(
+        matches!(state(&answer, text), LegState::Unavailable(why) if why.contains("tokens")),
+        "{answer:?}"
+    );
+    assert!(!answer.hits.is_empty());
+}
+
+#[test]
+fn vectors_of_another_model_are_not_asked() {
+    let model = |text: &str| Fingerprint(text.to_owned());
+    let leg = model("minilm@1f;384;mean;512;textify-1");
+    for (name, same) in [("minilm@1f;384;mean;512", true), ("minilm@1f;384;mean;51", false), ("other", false)]
+    {
+        assert_eq!(is_of_model(&leg, &model(name)), same, "{name}");
+    }
+}
