@@ -1,0 +1,75 @@
+//! From library errors to a sentence, a hint and the exit code.
+
+use std::fmt;
+use std::io;
+
+use crate::config::ConfigError;
+use crate::embed::{EmbedError, InstallError};
+use crate::git::GitError;
+use crate::index::IndexError;
+use crate::search::SearchError;
+use crate::store::StoreError;
+use crate::tenant::TenantError;
+
+/// An error as a person sees it.
+#[derive(Debug)]
+pub(super) struct CliError {
+    message: String,
+    hint: Option<String>,
+    broken_pipe: bool,
+}
+
+impl CliError {
+    /// An error that the words say all about.
+    pub(super) fn usage(message: impl Into<String>) -> CliError {
+        CliError { message: message.into(), hint: None, broken_pipe: false }
+    }
+
+    /// Standard output could not be written.
+    pub(super) fn stdout(error: io::Error) -> CliError {
+        CliError {
+            message: format!("standard output: {error}"),
+            hint: None,
+            broken_pipe: error.kind() == io::ErrorKind::BrokenPipe,
+        }
+    }
+
+    /// Adds what to do.
+    pub(super) fn with_hint(mut self, hint: impl Into<String>) -> CliError {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    pub(super) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    pub(super) fn is_broken_pipe(&self) -> bool {
+        self.broken_pipe
+    }
+}
+
+impl fmt::Display for CliError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+macro_rules! from_display {
+    ($($error:ty),* $(,)?) => { $(impl From<$error> for CliError {
+        fn from(error: $error) -> CliError {
+            CliError::usage(error.to_string())
+        }
+    })* };
+}
+
+from_display!(
+    ConfigError,
+    EmbedError,
+    GitError,
+    IndexError,
+    InstallError,
+    SearchError,
+    StoreError,
+    TenantError
+);

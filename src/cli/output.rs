@@ -1,0 +1,116 @@
+//! Writing: data to standard output, progress and errors to standard error.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::time::{Duration, Instant};
+
+use super::error::CliError;
+use crate::index::Progress;
+
+/// Writes data. A closed reader is an error that ends the program quietly.
+pub(super) fn write(text: &str) -> Result<(), CliError> {
+    io::stdout().lock().write_all(text.as_bytes()).map_err(CliError::stdout)
+}
+
+/// Writes one JSON document on a line.
+pub(super) fn write_json(value: &serde_json::Value) -> Result<(), CliError> {
+    write(&format!("{value}\n"))
+}
+
+/// A line that can do nothing to a terminal but be read.
+pub(super) fn printable(line: &str) -> String {
+    line.chars().map(|c| if c.is_control() && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
+pub(super) fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+/// Writes a note for people.
+pub(super) fn note(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Writes an error, its subject first, its remedy last.
+pub(super) fn print_error(error: &CliError) {
+    note(&format!("error: {error}"));
+    if let Some(hint) = error.hint() {
+        note(&format!("hint: {hint}"));
+    }
+}
+
+/// A progress line on a terminal; silent elsewhere.
+pub(super) struct ProgressLine {
+    shown: Option<Instant>,
+    enabled: bool,
+    dirty: bool,
+    vectors_began: Option<(Instant, u64)>,
+}
+
+impl ProgressLine {
+    pub(super) fn new() -> ProgressLine {
+        ProgressLine { shown: None, enabled: io::stderr().is_terminal(), dirty: false, vectors_began: None }
+    }
+
+    /// Shows `progress`, at most ten times a second.
+    pub(super) fn show(&mut self, progress: Progress) {
+        if !self.enabled {
+            return;
+        }
+        let text = match progress {
+            Progress::Listing => "listing files".to_owned(),
+            Progress::Files { done, total } => format!("reading files {done}/{total}"),
+            Progress::Searchable => {
+                self.clear();
+                note("searchable by words; computing vectors");
+                return;
+            }
+            Progress::Vectors { done, total } => {
+                let (began, first) = *self.vectors_began.get_or_insert((Instant::now(), done));
+                format!("vectors {done}/{total}{}", remaining(began.elapsed(), done - first, total - done))
+            }
+        };
+        if self.shown.is_some_and(|shown| shown.elapsed() < Duration::from_millis(100)) {
+            return;
+        }
+        self.line(&text);
+    }
+
+    /// Shows any text in the same way.
+    pub(super) fn line(&mut self, text: &str) {
+        if !self.enabled {
+            return;
+        }
+        self.shown = Some(Instant::now());
+        self.dirty = true;
+        let mut stderr = io::stderr().lock();
+        let _ = write!(stderr, "\r\x1b[K{text}");
+        let _ = stderr.flush();
+    }
+
+    /// Removes the line.
+    pub(super) fn clear(&mut self) {
+        if self.dirty {
+            let _ = write!(io::stderr().lock(), "\r\x1b[K");
+            self.dirty = false;
+        }
+    }
+}
+
+impl Drop for ProgressLine {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn remaining(elapsed: Duration, done: u64, left: u64) -> String {
+    if done < 20 {
+        return String::new();
+    }
+    let seconds = elapsed.as_secs_f64() / done as f64 * left as f64;
+    format!(", {:.0} per second, {} left", done as f64 / elapsed.as_secs_f64(), duration(seconds))
+}
+
+fn duration(seconds: f64) -> String {
+    let seconds = seconds.round() as u64;
+    if seconds < 60 { format!("{seconds} s") } else { format!("{} min {} s", seconds / 60, seconds % 60) }
+}

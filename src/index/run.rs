@@ -1,0 +1,400 @@
+//! One run over one worktree.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use super::outcome::{ByteCounts, ChunkCounts, FileCounts, FullReason, Outcome, Timing};
+use super::prepare::{Found, Prepared, chunk_ref, prepare};
+use super::state::{FORMAT_VERSION, IndexState};
+use super::{IndexError, Options, Progress, Vectors};
+use crate::delta::{self, Change};
+use crate::embed::Leg;
+use crate::git::{FileEntry, Head, Listing, Worktree};
+use crate::id::{CollectionName, PointId};
+use crate::manifest::{ChunkRef, FileRecord, FileState, Manifest};
+use crate::path::RepoPath;
+use crate::store::{Batch, Schema, Snapshot, StoreError};
+use crate::tenant::Database;
+
+/// Text and terms of one commit at most, roughly, in bytes: bounds memory on a cold run.
+const BATCH_BYTES: usize = 24 << 20;
+
+/// Brings the collection of one worktree to what is on disk.
+pub struct Indexer<'a> {
+    /// The tenant's database.
+    pub database: &'a Database,
+    /// The worktree's collection in it.
+    pub collection: &'a CollectionName,
+    /// The worktree.
+    pub worktree: &'a Worktree,
+    /// What the index is a function of.
+    pub options: &'a Options,
+}
+
+/// What one run is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Run {
+    /// Start from nothing, whatever the manifest says.
+    pub full: bool,
+}
+
+impl Indexer<'_> {
+    /// Runs: lexical first, then the dense legs from `vectors`; `None` leaves the
+    /// dense legs as they are. One run at a time per collection: the caller holds its lock.
+    ///
+    /// A collection that turns out to be damaged, at whatever point, is moved aside and
+    /// the run begins again from nothing, once.
+    pub fn run(
+        &self,
+        run: Run,
+        mut vectors: Option<&mut Vectors<'_>>,
+        observe: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, IndexError> {
+        let mut lost = None;
+        loop {
+            match self.attempt(run, lost, vectors.as_deref_mut(), observe) {
+                Err(IndexError::Store(error)) if lost.is_none() => {
+                    lost = Some(replaceable(&error, run).ok_or(error)?);
+                }
+                other => return other,
+            }
+            // Other models were configured: vectors of the former stay in the embedding cache.
+            // Anything else is not deleted because it did not open.
+            if lost == Some(FullReason::Model) {
+                self.database.drop_collection(self.collection)?;
+            } else {
+                let place = self.database.set_aside(self.collection)?;
+                tracing::warn!(place, "the index was moved aside and is built anew");
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        run: Run,
+        lost: Option<FullReason>,
+        vectors: Option<&mut Vectors<'_>>,
+        observe: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, IndexError> {
+        let began = Instant::now();
+        observe(Progress::Listing);
+        let head = self.worktree.head()?;
+        let listing = self.worktree.list()?;
+        let identity = self.worktree.identity()?;
+        let new =
+            self.state(&head, &format!("{} {} {:?}", identity.git_dir, identity.inode, identity.created_ns));
+        let (snapshot, full) = self.open(run, lost, &new)?;
+        let old_state = snapshot.state.as_deref().and_then(IndexState::from_json).unwrap_or_default();
+        let mut manifest = snapshot.manifest;
+        let delta = delta::diff(&manifest, &listing);
+        let mut outcome = Outcome {
+            collection: self.collection.clone(),
+            full,
+            head: head.clone(),
+            files: FileCounts {
+                listed: listing.entries.len() as u64,
+                unchanged: delta.unchanged,
+                ..FileCounts::default()
+            },
+            chunks: ChunkCounts::default(),
+            vectors: [None, None],
+            bytes: ByteCounts::default(),
+            commits: 0,
+            unreadable_directories: listing.unreadable.len() as u64,
+            timing: Timing { list: began.elapsed(), ..Timing::default() },
+        };
+        let begun = IndexState { commit: None, branch: None, complete: false, ..new.clone() };
+        let mut writer = Writer {
+            indexer: self,
+            manifest: &mut manifest,
+            batch: Batch {
+                reset: full.is_some(),
+                state: full.is_some().then(|| begun.to_json()),
+                ..Batch::default()
+            },
+            batch_bytes: 0,
+            changed: Vec::new(),
+            outcome: &mut outcome,
+        };
+        self.look(&delta.changes, &mut writer, observe)?;
+        let changed = std::mem::take(&mut writer.changed);
+        let same_state =
+            old_state == IndexState { complete: true, indexed_at: old_state.indexed_at, ..new.clone() };
+        if !same_state || !writer.is_empty() {
+            let done = IndexState { complete: true, indexed_at: now(), ..new };
+            writer.batch.state = Some(done.to_json());
+            writer.flush()?;
+        }
+        if full.is_none() {
+            self.attribute(&changed, old_state.commit.as_deref(), &head, &mut outcome);
+        }
+        count_skipped(&manifest, &listing, &mut outcome);
+        outcome.chunks.total = manifest.values().map(|record| chunks(record).len() as u64).sum();
+        observe(Progress::Searchable);
+        let embedding = Instant::now();
+        self.fill(&manifest, &listing, vectors, &mut outcome, observe)?;
+        outcome.timing.embed = embedding.elapsed();
+        outcome.timing.total = began.elapsed();
+        Ok(outcome)
+    }
+
+    fn state(&self, head: &Head, identity: &str) -> IndexState {
+        IndexState {
+            format: FORMAT_VERSION,
+            options: self.options.digest(),
+            models: Leg::ALL.map(|leg| {
+                self.options.legs[leg.index()]
+                    .as_ref()
+                    .map(|leg| leg.fingerprint.0.clone())
+                    .unwrap_or_default()
+            }),
+            root: self.worktree.root().to_string(),
+            identity: identity.to_owned(),
+            commit: head.commit.clone(),
+            branch: head.branch.clone(),
+            indexed_at: 0,
+            complete: false,
+        }
+    }
+
+    /// The collection's manifest and state, and why the run is a full one if it is;
+    /// `lost` where a former collection was moved aside.
+    fn open(
+        &self,
+        run: Run,
+        lost: Option<FullReason>,
+        new: &IndexState,
+    ) -> Result<(Snapshot, Option<FullReason>), IndexError> {
+        let schema = Schema {
+            legs: Leg::ALL.map(|leg| {
+                self.options.legs[leg.index()].as_ref().map(|leg| (leg.fingerprint.clone(), leg.dimension))
+            }),
+            source: self.worktree.root().as_path().as_os_str().as_encoded_bytes().to_vec(),
+        };
+        self.database.create(self.collection, &schema)?;
+        let snapshot = self.database.snapshot(self.collection)?;
+        let state = snapshot.state.as_deref().and_then(IndexState::from_json);
+        let full = match (&snapshot.state, state) {
+            _ if lost.is_some() => lost,
+            _ if run.full => Some(FullReason::Requested),
+            (None, _) => Some(FullReason::Missing),
+            (Some(_), None) => Some(FullReason::Version),
+            (Some(_), Some(state)) => state.full_reason(new),
+        };
+        match full {
+            None => Ok((snapshot, None)),
+            Some(_) => Ok((Snapshot::default(), full)),
+        }
+    }
+
+    /// Looks at every change, several files at a time, and hands each to `writer`.
+    fn look(
+        &self,
+        changes: &[Change],
+        writer: &mut Writer<'_>,
+        observe: &mut dyn FnMut(Progress),
+    ) -> Result<(), IndexError> {
+        let began = Instant::now();
+        let mut entries: Vec<(&FileEntry, Option<FileRecord>)> = Vec::new();
+        for change in changes {
+            match change {
+                Change::Added(entry) => entries.push((entry, None)),
+                Change::Suspect(entry) => entries.push((entry, writer.manifest.get(&entry.path).cloned())),
+                Change::Removed(path) => writer.remove(path)?,
+            }
+        }
+        let total = entries.len() as u64;
+        let threads = self.options.threads.min(entries.len() / 8 + 1);
+        let next = AtomicUsize::new(0);
+        let root = self.worktree.root();
+        let result = std::thread::scope(|scope| {
+            // The bound keeps few files in memory while a commit is under way.
+            let (send, receive) = mpsc::sync_channel::<Prepared>(threads * 8);
+            for _ in 0..threads {
+                let (send, entries, next) = (send.clone(), &entries, &next);
+                scope.spawn(move || {
+                    while let Some((entry, old)) = entries.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let prepared = prepare(root, entry, old.as_ref(), self.options);
+                        if send.send(prepared).is_err() {
+                            return;
+                        }
+                    }
+                });
+            }
+            drop(send);
+            for (done, prepared) in (1..).zip(receive) {
+                writer.put(prepared)?;
+                observe(Progress::Files { done, total });
+            }
+            Ok(())
+        });
+        let stored = writer.outcome.timing.store;
+        writer.outcome.timing.parse = began.elapsed().saturating_sub(stored);
+        result
+    }
+
+    /// Splits the changed paths into those that the commits since the last run
+    /// account for and the others.
+    fn attribute(&self, changed: &[RepoPath], last: Option<&str>, head: &Head, outcome: &mut Outcome) {
+        let between = match (last, head.commit.as_deref()) {
+            (Some(last), Some(head)) if last != head && !changed.is_empty() => {
+                // A commit that was collected or never fetched explains nothing.
+                self.worktree.changed_between(last, head).ok().flatten().unwrap_or_default()
+            }
+            _ => Default::default(),
+        };
+        let committed = changed.iter().filter(|path| between.contains(*path)).count() as u64;
+        outcome.files.committed = committed;
+        outcome.files.uncommitted = changed.len() as u64 - committed;
+    }
+}
+
+/// Why a collection that failed with `error` is to be built anew; `None` where that
+/// would not help, or was not asked for.
+fn replaceable(error: &StoreError, run: Run) -> Option<FullReason> {
+    let reason = match error {
+        StoreError::Corrupt { .. } => FullReason::Corrupt,
+        StoreError::SchemaMismatch { .. } => FullReason::Model,
+        // What a newer version made is not for this one to discard unasked.
+        StoreError::NewerFormat { .. } if run.full => FullReason::Version,
+        _ => return None,
+    };
+    match reason {
+        FullReason::Model => tracing::info!(%error, "the index cannot be continued"),
+        _ => tracing::warn!(%error, "the index cannot be continued"),
+    }
+    Some(reason)
+}
+
+/// Collects prepared files into batches and commits them.
+struct Writer<'a> {
+    indexer: &'a Indexer<'a>,
+    manifest: &'a mut Manifest,
+    batch: Batch,
+    batch_bytes: usize,
+    /// Paths whose content or presence changed.
+    changed: Vec<RepoPath>,
+    outcome: &'a mut Outcome,
+}
+
+impl Writer<'_> {
+    fn is_empty(&self) -> bool {
+        let batch = &self.batch;
+        !batch.reset && batch.files.is_empty() && batch.upsert.is_empty() && batch.delete.is_empty()
+    }
+
+    fn remove(&mut self, path: &RepoPath) -> Result<(), IndexError> {
+        let Some(old) = self.manifest.remove(path) else { return Ok(()) };
+        self.outcome.files.removed += 1;
+        self.outcome.chunks.removed += chunks(&old).len() as u64;
+        self.batch.delete.extend(chunks(&old).iter().map(|chunk| chunk.id));
+        self.batch.files.insert(path.clone(), None);
+        self.changed.push(path.clone());
+        self.flush_if_large()
+    }
+
+    fn put(&mut self, prepared: Prepared) -> Result<(), IndexError> {
+        let Prepared { path, found, points, counts } = prepared;
+        let files = &mut self.outcome.files;
+        files.read += u64::from(counts.read);
+        files.touched += u64::from(counts.touched);
+        files.parsed += u64::from(counts.parsed);
+        files.redactions += counts.redactions;
+        files.syntax_errors += counts.syntax_errors;
+        self.outcome.bytes.read += counts.bytes_read;
+        let record = match found {
+            Found::Record(record) => record,
+            Found::Nothing => return self.remove(&path),
+            Found::Unsettled => return Ok(()),
+        };
+        let old = self.manifest.get(&path);
+        if old == Some(&record) {
+            return Ok(());
+        }
+        if !counts.touched {
+            let mut gone: HashMap<PointId, &ChunkRef> =
+                old.map(chunks).unwrap_or_default().iter().map(|chunk| (chunk.id, chunk)).collect();
+            let chunk_counts = &mut self.outcome.chunks;
+            for point in points {
+                let old = gone.remove(&point.id);
+                let new = chunk_ref(&point);
+                match old {
+                    Some(old) if *old == new => {
+                        chunk_counts.kept += 1;
+                        continue;
+                    }
+                    Some(old) if old.payload == new.payload && old.vectors == new.vectors => {
+                        chunk_counts.moved += 1
+                    }
+                    Some(_) => {
+                        chunk_counts.added += 1;
+                        chunk_counts.removed += 1;
+                    }
+                    None => chunk_counts.added += 1,
+                }
+                self.batch_bytes += 2 * point.text.len() + 256;
+                self.batch.upsert.push(point);
+            }
+            chunk_counts.removed += gone.len() as u64;
+            self.batch.delete.extend(gone.into_keys());
+            if old.is_none_or(|old| old.content != record.content || old.state != record.state) {
+                self.changed.push(path.clone());
+            }
+        }
+        self.batch_bytes += 128;
+        self.batch.files.insert(path.clone(), Some(record.clone()));
+        self.manifest.insert(path, record);
+        self.flush_if_large()
+    }
+
+    fn flush_if_large(&mut self) -> Result<(), IndexError> {
+        if self.batch_bytes >= BATCH_BYTES { self.flush() } else { Ok(()) }
+    }
+
+    fn flush(&mut self) -> Result<(), IndexError> {
+        let began = Instant::now();
+        let batch = std::mem::take(&mut self.batch);
+        self.batch_bytes = 0;
+        self.indexer.database.apply(self.indexer.collection, batch)?;
+        self.outcome.commits += 1;
+        self.outcome.timing.store += began.elapsed();
+        Ok(())
+    }
+}
+
+/// Chunks of a record.
+pub(super) fn chunks(record: &FileRecord) -> &[ChunkRef] {
+    match &record.state {
+        FileState::Indexed { chunks, .. } => chunks,
+        FileState::Skipped(_) => &[],
+    }
+}
+
+fn count_skipped(manifest: &Manifest, listing: &Listing, outcome: &mut Outcome) {
+    let listed: HashSet<&RepoPath> = listing.entries.iter().map(|entry| &entry.path).collect();
+    let mut skipped = BTreeMap::new();
+    for (path, record) in manifest {
+        if let FileState::Skipped(reason) = record.state
+            && listed.contains(path)
+        {
+            *skipped.entry(reason).or_insert(0) += 1;
+        }
+    }
+    outcome.files.skipped = skipped;
+}
+
+fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+impl Options {
+    /// Digest of the options that decide what a chunk is.
+    fn digest(&self) -> String {
+        format!(
+            "max_file_bytes={};max_chunk_tokens={};tokenizer={}",
+            self.max_file_bytes, self.max_chunk_tokens, self.tokenizer
+        )
+    }
+}
