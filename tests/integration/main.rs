@@ -1,0 +1,23 @@
+//! The one integration binary: everything that is seen from outside the program,
+//! with real git, the real model and the real store. One binary, because linking
+//! the dependencies once is most of what a test binary costs.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | `harness` | a hermetic home, git, and the built program with its answers parsed |
+//! | `tidy` | the source tree keeps its own rules: module order, sizes, words, documentation |
+//! | `dependencies` | licences, sources and bans of every crate in the build |
+//! | `pipeline` | from a worktree to an answer: whole outcomes, and nothing embedded twice |
+//! | `ops` | random git and file operations: the model of what people do to a worktree |
+//! | `property` | after every random operation: incremental = from scratch, and what git shows |
+//! | `kill` | kill -9 at random moments: converges, loses nothing, embeds nothing twice |
+//! | `hostile` | hostile files, damaged state, refused and full disks: an answer each, never a lost index |
+
+mod dependencies;
+mod harness;
+mod hostile;
+mod kill;
+mod ops;
+mod pipeline;
+mod property;
+mod tidy;
