@@ -37,6 +37,12 @@ impl<'s> Context<'s> {
     /// The worktree that `path` is in. Nothing is created.
     pub(super) fn open(settings: &'s Settings, path: &Path) -> Result<Context<'s>, CliError> {
         let mut worktree = Worktree::discover(path)?;
+        if settings.data_dir.canonicalize().is_ok_and(|dir| dir == worktree.root().as_path()) {
+            return Err(CliError::usage(format!(
+                "{} is the worktree itself: choose another --data-dir",
+                settings.data_dir.display()
+            )));
+        }
         worktree.hide(&[settings.data_dir.clone(), settings.embed.model_dir.clone()]);
         let tenant = TenantContext::local(worktree.project_path())?;
         let router = Router::new(Arc::new(EmbeddedStore::new(&settings.data_dir)));

@@ -248,6 +248,8 @@ fn its_own_state_in_the_worktree_is_no_reason_to_index() {
         assert_eq!(outcome["files"]["listed"], 2, "{outcome}");
     }
     sandbox.indexer_in(&tree, &inside, &["verify"]).expect(0);
+    let itself = sandbox.indexer_in(&tree, &tree, &["once"]).expect(2);
+    assert!(itself.stderr.contains("--data-dir"), "{}", itself.stderr);
 }
 
 #[test]
