@@ -64,11 +64,11 @@ fn embedded(outcome: &Value) -> u64 {
 /// Vectors in the embedding cache of this data directory.
 fn cached(sandbox: &Sandbox, tree: &Path, data_dir: &Path) -> u64 {
     let answer = sandbox.indexer_in(tree, data_dir, &["status", "--json"]);
-    if answer.code == Some(1) && answer.stdout.is_empty() {
-        // Killed before anything was made.
+    let status = answer.json();
+    if status["cache"].is_null() {
+        // Killed before there was one.
         return 0;
     }
-    let status = answer.json();
     status["cache"]["entries"].as_u64().unwrap_or_else(|| panic!("status has no cache.entries: {status}"))
 }
 
