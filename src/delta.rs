@@ -135,7 +135,7 @@ mod tests {
 
     fn changes(record: FileRecord, entry: FileEntry) -> usize {
         let manifest = Manifest::from([(entry.path.clone(), record)]);
-        diff(&manifest, &Listing { entries: vec![entry], unreadable: Vec::new() }).changes.len()
+        diff(&manifest, &Listing { entries: vec![entry], ..Listing::default() }).changes.len()
     }
 
     #[test]
@@ -178,14 +178,14 @@ mod tests {
     #[test]
     fn deleting_one_of_two_identical_files_removes_that_one() {
         let manifest = Manifest::from([(path("a"), record()), (path("b"), record())]);
-        let delta = diff(&manifest, &Listing { entries: vec![entry("b")], unreadable: Vec::new() });
+        let delta = diff(&manifest, &Listing { entries: vec![entry("b")], ..Listing::default() });
         assert_eq!((delta.changes, delta.unchanged), (vec![Change::Removed(path("a"))], 1));
     }
 
     #[test]
     fn files_below_an_unreadable_directory_keep_their_state() {
         let manifest = Manifest::from(["d-e", "d/x/y", "d0", "d/z"].map(|at| (path(at), record())));
-        let listing = Listing { entries: Vec::new(), unreadable: vec![(path("d"), "denied".to_owned())] };
+        let listing = Listing { unreadable: vec![(path("d"), "denied".to_owned())], ..Listing::default() };
         let delta = diff(&manifest, &listing);
         assert_eq!(delta.changes, [Change::Removed(path("d-e")), Change::Removed(path("d0"))]);
         assert_eq!((delta.kept, delta.unchanged), (2, 0));
@@ -205,7 +205,7 @@ mod tests {
             let entries: Vec<FileEntry> = shown.into_iter().filter_map(|(at, (n, tracked))| {
                 Some(FileEntry { path: RepoPath::new(at)?, stat: stat(n), tracked, skip: None })
             }).collect();
-            let listing = Listing { entries, unreadable: Vec::new() };
+            let listing = Listing { entries, ..Listing::default() };
             let delta = diff(&known, &listing);
             prop_assert!(delta.changes.is_sorted_by(|a, b| a.path() < b.path()));
             let mut unchanged = 0;

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! git ─ delta ─ [parse ─ chunk ─ redact ─ textify] ─ [embed, lexical] ─ store ─ tenant
-//!     ─ index, search ─ cli ─ main
+//!     ─ index, search ─ engine ─ daemon ─ cli ─ main
 //! ```
 //!
 //! A run lists what git shows ([`git`]), compares it with the manifest
@@ -33,6 +33,9 @@
 //! | [`store`], [`tenant`] | where does it rest, and who may see it? |
 //! | [`index`] | how does the index become what is on disk? |
 //! | [`search`] | what answers the question? |
+//! | [`wire`] | what does the JSON look like? |
+//! | [`engine`] | what does one process need for all of this? |
+//! | [`daemon`] | when does it happen, and who keeps watch? |
 //! | [`cli`] | who asks? |
 //!
 //! # Invariants
@@ -76,5 +79,10 @@ pub mod tenant;
 
 pub mod index;
 pub mod search;
+
+pub mod engine;
+pub mod wire;
+
+pub mod daemon;
 
 pub mod cli;

@@ -8,6 +8,8 @@ use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::time::Duration;
 
 /// Creates `path` and what is missing above it, readable by the owner alone
 /// (0700). A directory that exists keeps its mode.
@@ -135,6 +137,45 @@ impl WriterLock {
     /// Takes the lock, or says at once who has it. Creates the file where it is
     /// missing, not the directory.
     pub fn acquire(path: &Path) -> Result<WriterLock, LockError> {
+        WriterLock::take(path, File::try_lock)
+    }
+
+    /// Like [`WriterLock::acquire`], but a holder is waited for, `patience` at most.
+    pub fn acquire_within(path: &Path, patience: Duration) -> Result<WriterLock, LockError> {
+        let held = match WriterLock::acquire(path) {
+            Err(held @ LockError::Held { .. }) => held,
+            other => return other,
+        };
+        // A lock cannot be waited for with a deadline: a thread waits without one. What it gets
+        // too late is dropped, and so released, where nobody takes it from the channel.
+        let (sender, taken) = mpsc::channel();
+        let at = path.to_owned();
+        let wait =
+            move || sender.send(WriterLock::take(&at, |file| file.lock().map_err(TryLockError::Error)));
+        let thread = std::thread::Builder::new().name("lock".to_owned()).spawn(wait);
+        thread.map_err(|source| LockError::Io { path: path.to_owned(), source })?;
+        taken.recv_timeout(patience).unwrap_or(Err(held))
+    }
+
+    /// Says who holds the lock, if anyone does, and changes nothing. Whoever takes it in the
+    /// very moment of the question may be refused.
+    pub fn probe(path: &Path) -> Result<(), LockError> {
+        let failed = |source| LockError::Io { path: path.to_owned(), source };
+        let mut file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(failed(error)),
+        };
+        match file.try_lock_shared() {
+            Ok(()) => file.unlock().map_err(failed),
+            Err(TryLockError::WouldBlock) => {
+                Err(LockError::Held { path: path.to_owned(), pid: read_pid(&mut file) })
+            }
+            Err(TryLockError::Error(source)) => Err(failed(source)),
+        }
+    }
+
+    fn take(path: &Path, lock: impl Fn(&File) -> Result<(), TryLockError>) -> Result<WriterLock, LockError> {
         let failed = |source| LockError::Io { path: path.to_owned(), source };
         loop {
             let mut file = OpenOptions::new()
@@ -145,7 +186,7 @@ impl WriterLock {
                 .mode(0o600)
                 .open(path)
                 .map_err(failed)?;
-            match file.try_lock() {
+            match lock(&file) {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => {
                     return Err(LockError::Held { path: path.to_owned(), pid: read_pid(&mut file) });
@@ -162,8 +203,10 @@ impl WriterLock {
                 Err(e) => return Err(failed(e)),
             }
             // Only messages read the process id, so a full disk must not make a
-            // removal impossible.
-            let _ = write_pid(&mut file);
+            // removal impossible. Written once by a process that comes again and again.
+            if read_pid(&mut file) != Some(std::process::id()) {
+                let _ = write_pid(&mut file);
+            }
             return Ok(WriterLock { file });
         }
     }
@@ -176,6 +219,10 @@ fn read_pid(file: &mut File) -> Option<u32> {
 }
 
 fn write_pid(file: &mut File) -> io::Result<()> {
+    // A process that takes it again and again leaves the disk alone.
+    if read_pid(file) == Some(std::process::id()) {
+        return Ok(());
+    }
     file.set_len(0)?;
     file.seek(SeekFrom::Start(0))?;
     writeln!(file, "{}", std::process::id())
@@ -223,9 +270,30 @@ mod tests {
             Err(LockError::Held { pid, .. }) => assert_eq!(pid, Some(std::process::id())),
             other => panic!("{other:?}"),
         }
+        assert!(matches!(WriterLock::probe(&path), Err(LockError::Held { pid: Some(_), .. })));
         drop(lock);
+        WriterLock::probe(&path).unwrap();
+        WriterLock::probe(&root.path().join("none")).unwrap();
         // What a dead holder leaves behind does not count.
         fs::write(&path, "4194304\n").unwrap();
         WriterLock::acquire(&path).unwrap();
+    }
+
+    #[test]
+    fn a_holder_is_waited_for_up_to_a_deadline() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("registry.lock");
+        let lock = WriterLock::acquire(&path).unwrap();
+        let error = WriterLock::acquire_within(&path, Duration::from_millis(10)).unwrap_err();
+        assert!(matches!(error, LockError::Held { pid: Some(_), .. }), "{error}");
+        let long = Duration::from_secs(60);
+        let waiter = std::thread::spawn({
+            let path = path.clone();
+            move || WriterLock::acquire_within(&path, long)
+        });
+        drop(lock);
+        drop(waiter.join().unwrap().unwrap());
+        // The first waiter, which came too late, holds nothing for longer than it takes to let go.
+        WriterLock::acquire_within(&path, long).unwrap();
     }
 }

@@ -6,24 +6,47 @@ use std::cell::Cell;
 use std::io::IsTerminal as _;
 use std::panic::{self, AssertUnwindSafe};
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
-/// Installs the subscriber. `filter` is in `tracing`'s directive syntax; one that
-/// does not parse is reported as `Err` with its text and nothing is installed.
-pub fn init(filter: Option<&str>, verbosity: u8) -> Result<(), String> {
-    let default = match verbosity {
+use crate::config::LogSettings;
+
+/// Changes the filter of the subscriber while it is in use.
+#[derive(Clone)]
+pub struct LogFilter(reload::Handle<EnvFilter, Registry>);
+
+impl LogFilter {
+    /// Logs what `filter`, in `tracing`'s directive syntax, lets pass from now on; `None`
+    /// goes back to what `verbosity` means.
+    pub fn set(&self, filter: Option<&str>, verbosity: u8) -> Result<(), String> {
+        let filter = parse(filter, verbosity)?;
+        self.0.reload(filter).map_err(|error| error.to_string())
+    }
+}
+
+fn parse(filter: Option<&str>, verbosity: u8) -> Result<EnvFilter, String> {
+    let text = filter.unwrap_or(match verbosity {
         0 => "warn,ort=error",
         1 => "warn,contextd_indexer=info,ort=error",
         _ => "info,contextd_indexer=debug,ort=error",
+    });
+    EnvFilter::try_new(text).map_err(|error| format!("log filter {text:?}: {error}"))
+}
+
+/// Installs the subscriber. A filter that does not parse is reported as `Err` with its
+/// text and nothing is installed.
+pub fn init(settings: &LogSettings, verbosity: u8) -> Result<LogFilter, String> {
+    let (filter, handle) = reload::Layer::new(parse(settings.filter.as_deref(), verbosity)?);
+    let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
+    let lines = match settings.json {
+        // Whoever collects them wants times; a terminal and a journal have their own.
+        true => lines.json().flatten_event(true).boxed(),
+        false => lines.without_time().with_ansi(std::io::stderr().is_terminal()).boxed(),
     };
-    let text = filter.unwrap_or(default);
-    let filter = EnvFilter::try_new(text).map_err(|error| format!("log filter {text:?}: {error}"))?;
-    let ansi = std::io::stderr().is_terminal();
-    let subscriber =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(ansi);
     // A second initialisation in one process (tests) keeps the first.
-    let _ = subscriber.without_time().with_target(false).try_init();
-    Ok(())
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    Ok(LogFilter(handle))
 }
 
 thread_local!(static CATCHING: Cell<bool> = const { Cell::new(false) });

@@ -1,14 +1,14 @@
 //! `indexer dump`.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 use serde_json::json;
 
-use super::context::Context;
 use super::error::CliError;
 use super::{EXIT_OK, json as wire, output};
-use crate::config::Settings;
+use crate::engine::Engine;
 use crate::manifest::FileState;
 
 /// Print what is indexed as JSON lines, sorted by path.
@@ -23,9 +23,9 @@ pub(super) struct Dump {
 }
 
 impl Dump {
-    pub(super) fn run(&self, settings: &Settings) -> Result<u8, CliError> {
-        let context = Context::open(settings, &self.path)?;
-        for (path, record) in &context.snapshot()?.manifest {
+    pub(super) fn run(&self, engine: &Arc<Engine>) -> Result<u8, CliError> {
+        let workspace = engine.open(&self.path)?;
+        for (path, record) in &workspace.snapshot()?.manifest {
             let FileState::Indexed { chunks, .. } = &record.state else { continue };
             let ids: Vec<String> = chunks.iter().map(|chunk| chunk.id.to_string()).collect();
             let hash = record.content.map(|hash| hash.to_string());

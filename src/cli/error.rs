@@ -4,12 +4,11 @@ use std::fmt;
 use std::io;
 
 use crate::config::ConfigError;
+use crate::daemon::registry::RegistryError;
+use crate::daemon::{ClientError, DaemonError};
 use crate::embed::{EmbedError, InstallError};
+use crate::engine::EngineError;
 use crate::git::GitError;
-use crate::index::IndexError;
-use crate::search::SearchError;
-use crate::store::StoreError;
-use crate::tenant::TenantError;
 
 /// An error as a person sees it.
 #[derive(Debug)]
@@ -63,13 +62,21 @@ macro_rules! from_display {
     })* };
 }
 
-from_display!(
-    ConfigError,
-    EmbedError,
-    GitError,
-    IndexError,
-    InstallError,
-    SearchError,
-    StoreError,
-    TenantError
-);
+from_display!(ConfigError, DaemonError, EmbedError, GitError, InstallError, RegistryError);
+
+impl From<EngineError> for CliError {
+    fn from(error: EngineError) -> CliError {
+        CliError { message: error.to_string(), hint: error.hint().map(str::to_owned), broken_pipe: false }
+    }
+}
+
+impl From<ClientError> for CliError {
+    fn from(error: ClientError) -> CliError {
+        let hint = match &error {
+            ClientError::Failed(failure) => failure.hint.clone(),
+            ClientError::Broken { .. } => Some("`indexer doctor` says how it is".to_owned()),
+            _ => None,
+        };
+        CliError { message: error.to_string(), hint, broken_pipe: false }
+    }
+}

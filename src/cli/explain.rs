@@ -2,14 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use clap::Args;
 
-use super::context::Context;
 use super::error::CliError;
 use super::{EXIT_NOTHING, EXIT_OK, json, output};
-use crate::config::Settings;
 use crate::embed::Leg;
+use crate::engine::{Engine, Workspace};
 use crate::index::Explanation;
 use crate::path::RepoPath;
 
@@ -27,13 +27,13 @@ pub(super) struct Explain {
 }
 
 impl Explain {
-    pub(super) fn run(&self, settings: &Settings) -> Result<u8, CliError> {
-        let (context, path) = Context::open_for_file(settings, &self.path)?;
-        let explanation = context.explain(&path)?;
+    pub(super) fn run(&self, engine: &Arc<Engine>) -> Result<u8, CliError> {
+        let (workspace, path) = Workspace::open_for_file(engine, &self.path)?;
+        let explanation = workspace.explain(&path)?;
         if self.json {
             output::write_json(&json::explanation(&explanation))?;
         } else {
-            output::write(&text(&explanation, &context.root_path()))?;
+            output::write(&text(&explanation, workspace.root().as_path()))?;
         }
         let searchable = explanation.listed && explanation.skip.is_none() && explanation.record.is_some();
         Ok(if searchable { EXIT_OK } else { EXIT_NOTHING })

@@ -3,9 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use crate::embed::Leg;
-use crate::git::Head;
 use crate::id::encode_hex;
-use crate::index::{Explanation, Freshness, Outcome, Verification};
+use crate::index::{Explanation, Verification};
 use crate::manifest::FileState;
 use crate::path::RepoPath;
 
@@ -25,63 +24,6 @@ pub(super) fn with_path(path: &RepoPath, rest: Value) -> Value {
         object.extend(rest);
     }
     Value::Object(object)
-}
-
-pub(super) fn head(head: &Head) -> Value {
-    json!({ "commit": head.commit, "branch": head.branch, "operation": head.operation })
-}
-
-pub(super) fn outcome(outcome: &Outcome) -> Value {
-    let files = &outcome.files;
-    let chunks = &outcome.chunks;
-    let timing = &outcome.timing;
-    let skipped: Map<String, Value> =
-        files.skipped.iter().map(|(reason, count)| (reason.name().to_owned(), (*count).into())).collect();
-    json!({
-        "collection": outcome.collection.as_str(),
-        "full": outcome.full.map(|reason| reason.to_string()),
-        "head": head(&outcome.head),
-        "files": {
-            "listed": files.listed,
-            "unchanged": files.unchanged,
-            "read": files.read,
-            "touched": files.touched,
-            "parsed": files.parsed,
-            "removed": files.removed,
-            "committed": files.committed,
-            "uncommitted": files.uncommitted,
-            "skipped": skipped,
-            "syntax_errors": files.syntax_errors,
-            "redactions": files.redactions,
-        },
-        "chunks": {
-            "added": chunks.added,
-            "removed": chunks.removed,
-            "kept": chunks.kept,
-            "moved": chunks.moved,
-            "total": chunks.total,
-        },
-        "vectors": by_leg(|leg| {
-            outcome.vectors[leg.index()].as_ref().map(|counts| json!({
-                "needed": counts.needed,
-                "present": counts.present,
-                "cache_hits": counts.cache_hits,
-                "embedded": counts.embedded,
-                "pending": counts.pending,
-                "over_limit": counts.over_limit,
-            }))
-        }),
-        "bytes": { "read": outcome.bytes.read, "embedded": outcome.bytes.embedded },
-        "commits": outcome.commits,
-        "unreadable_directories": outcome.unreadable_directories,
-        "ms": {
-            "list": timing.list.as_millis() as u64,
-            "parse": timing.parse.as_millis() as u64,
-            "store": timing.store.as_millis() as u64,
-            "embed": timing.embed.as_millis() as u64,
-            "total": timing.total.as_millis() as u64,
-        },
-    })
 }
 
 /// An object with one entry for each leg that has a value.
@@ -145,17 +87,4 @@ pub(super) fn explanation(explanation: &Explanation) -> Value {
             "chunks": chunks,
         }),
     )
-}
-
-pub(super) fn freshness(freshness: &Freshness) -> Value {
-    json!({
-        "fresh": freshness.is_fresh(),
-        "indexed_commit": freshness.indexed_commit,
-        "head": head(&freshness.head),
-        "pending": freshness.pending,
-        "complete": freshness.complete,
-        "vectors": by_leg(|leg| {
-            freshness.vectors[leg.index()].map(|(present, needed)| json!({ "present": present, "needed": needed }))
-        }),
-    })
 }

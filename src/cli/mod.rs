@@ -4,27 +4,36 @@
 //! The only module that prints or exits. Each subcommand has a file; its doc
 //! comment is its help text.
 
+mod add;
 mod completions;
 mod config;
-mod context;
+mod doctor;
 mod dump;
 mod error;
 mod explain;
 mod json;
+mod list;
 mod model;
 mod once;
 mod output;
+mod registry;
+mod remove;
 mod search;
+mod service;
 mod status;
 mod verify;
+mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use error::CliError;
+
+use crate::engine::Engine;
 
 /// Done, or found.
 const EXIT_OK: u8 = 0;
@@ -91,11 +100,18 @@ enum Color {
 #[derive(Subcommand)]
 enum Command {
     Once(once::Once),
+    Watch(watch::Watch),
+    Reload(watch::Reload),
     Search(search::Search),
     Verify(verify::Verify),
     Explain(explain::Explain),
     Status(status::Status),
     Dump(dump::Dump),
+    Add(add::Add),
+    Remove(remove::Remove),
+    List(list::List),
+    Doctor(doctor::Doctor),
+    Service(service::Service),
     Model(model::Model),
     Config(config::Config),
     Completions(completions::Completions),
@@ -125,28 +141,39 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn dispatch(cli: &Cli) -> Result<u8, CliError> {
     let flags =
         crate::config::Flags { config: cli.global.config.clone(), data_dir: cli.global.data_dir.clone() };
-    // These two must work where the configuration does not.
+    // These must work where the configuration does not.
     match &cli.command {
         Command::Completions(command) => return command.run(),
         Command::Config(command) => return command.run(&flags),
+        Command::Doctor(command) => return command.run(&flags, cli.global.verbose),
         _ => {}
     }
     let settings = crate::config::load(&flags)?;
-    crate::telemetry::init(settings.log.as_deref(), cli.global.verbose).map_err(CliError::usage)?;
+    // Of a daemon people want to know what it does.
+    let daemon = matches!(cli.command, Command::Watch(_));
+    let verbosity = cli.global.verbose.saturating_add(u8::from(daemon));
+    let log = crate::telemetry::init(&settings.log, verbosity).map_err(CliError::usage)?;
     let color = match cli.global.color {
         Color::Always => true,
         Color::Never => false,
         Color::Auto => !settings.no_color && output::stdout_is_terminal(),
     };
+    let engine = Arc::new(Engine::new(settings));
     match &cli.command {
-        Command::Once(command) => command.run(&settings),
-        Command::Search(command) => command.run(&settings, color),
-        Command::Verify(command) => command.run(&settings),
-        Command::Explain(command) => command.run(&settings),
-        Command::Status(command) => command.run(&settings),
-        Command::Dump(command) => command.run(&settings),
-        Command::Model(command) => command.run(&settings),
-        Command::Config(_) | Command::Completions(_) => Ok(EXIT_OK),
+        Command::Once(command) => command.run(&engine),
+        Command::Watch(command) => command.run(engine, flags, log, verbosity),
+        Command::Reload(command) => command.run(&engine),
+        Command::Search(command) => command.run(&engine, color),
+        Command::Verify(command) => command.run(&engine),
+        Command::Explain(command) => command.run(&engine),
+        Command::Status(command) => command.run(&engine),
+        Command::Dump(command) => command.run(&engine),
+        Command::Add(command) => command.run(&engine),
+        Command::Remove(command) => command.run(&engine),
+        Command::List(command) => command.run(&engine),
+        Command::Service(command) => command.run(engine.settings(), &flags),
+        Command::Model(command) => command.run(engine.settings()),
+        Command::Config(_) | Command::Completions(_) | Command::Doctor(_) => Ok(EXIT_OK),
     }
 }
 

@@ -3,12 +3,12 @@
 use clap::{Args, Subcommand};
 use serde_json::json;
 
-use super::context::model_options;
 use super::error::CliError;
 use super::output::ProgressLine;
 use super::{EXIT_NOTHING, EXIT_OK, output};
 use crate::config::Settings;
 use crate::embed::{self, ModelOptions, Progress};
+use crate::engine::model_options;
 
 /// Install and check the embedding models and ONNX Runtime.
 #[derive(Args)]

@@ -1,16 +1,19 @@
 //! `indexer once`.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
-use super::context::Context;
 use super::error::CliError;
 use super::output::ProgressLine;
-use super::{EXIT_OK, json, output};
-use crate::config::Settings;
-use crate::embed::Leg;
-use crate::index::{Outcome, Run};
+use super::{EXIT_OK, output};
+use crate::daemon::Client;
+use crate::daemon::protocol::{Reply, Request};
+use crate::engine::Engine;
+use crate::index::{Run, Scope};
+use crate::wire::Outcome;
 
 /// Bring the index of a worktree to what is on disk, then exit.
 ///
@@ -34,18 +37,42 @@ pub(super) struct Once {
 }
 
 impl Once {
-    pub(super) fn run(&self, settings: &Settings) -> Result<u8, CliError> {
-        let context = Context::open(settings, &self.path)?;
+    pub(super) fn run(&self, engine: &Arc<Engine>) -> Result<u8, CliError> {
         let mut line = ProgressLine::new();
-        let outcome =
-            context.run(Run { full: self.full }, self.lexical_only, &mut |progress| line.show(progress))?;
+        let outcome = match self.by_daemon(engine, &mut line)? {
+            Some(outcome) => outcome,
+            None => {
+                let workspace = engine.open(&self.path)?;
+                let vectors = (!self.lexical_only).then_some(Scope::All);
+                let outcome = workspace.run(Run { full: self.full }, vectors, &mut |progress| {
+                    line.show(progress);
+                    ControlFlow::Continue(())
+                })?;
+                (&outcome).into()
+            }
+        };
         line.clear();
         if self.json {
-            output::write_json(&json::outcome(&outcome))?;
+            output::write_json(&outcome)?;
         } else {
             output::write(&summary(&outcome))?;
         }
         Ok(EXIT_OK)
+    }
+
+    /// The outcome of a running daemon; `None` where there is none, or where it does not
+    /// keep this worktree.
+    fn by_daemon(&self, engine: &Arc<Engine>, line: &mut ProgressLine) -> Result<Option<Outcome>, CliError> {
+        let Some(mut client) = Client::connect(&engine.settings().data_dir)? else { return Ok(None) };
+        let request = Request::Run {
+            worktree: output::place(&self.path)?,
+            full: self.full,
+            lexical_only: self.lexical_only,
+        };
+        match client.ask(request, None, &mut |running| line.show_running(&running))? {
+            Reply::Outcome(outcome) => Ok(Some(*outcome)),
+            _ => Ok(None),
+        }
     }
 }
 
@@ -63,7 +90,7 @@ fn summary(outcome: &Outcome) -> String {
         chunks.added,
         chunks.removed
     );
-    if let Some(reason) = outcome.full {
+    if let Some(reason) = &outcome.full {
         text.push_str(&format!(", full run: {reason}"));
     }
     text.push('\n');
@@ -74,14 +101,12 @@ fn summary(outcome: &Outcome) -> String {
     if files.redactions > 0 {
         text.push_str(&format!("redacted: {} secrets\n", files.redactions));
     }
-    for leg in Leg::ALL {
-        if let Some(vectors) = &outcome.vectors[leg.index()] {
-            text.push_str(&format!(
-                "{leg} vectors: {} needed, {} present, {} embedded, {} from the cache, {} pending\n",
-                vectors.needed, vectors.present, vectors.embedded, vectors.cache_hits, vectors.pending
-            ));
-        }
+    for (leg, vectors) in &outcome.vectors {
+        text.push_str(&format!(
+            "{leg} vectors: {} needed, {} present, {} embedded, {} from the cache, {} pending\n",
+            vectors.needed, vectors.present, vectors.embedded, vectors.cache_hits, vectors.pending
+        ));
     }
-    text.push_str(&format!("done in {:.1} s\n", outcome.timing.total.as_secs_f64()));
+    text.push_str(&format!("done in {:.1} s\n", outcome.ms.total as f64 / 1e3));
     text
 }

@@ -1,10 +1,12 @@
 //! Writing: data to standard output, progress and errors to standard error.
 
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::error::CliError;
 use crate::index::Progress;
+use crate::wire::{Place, Running};
 
 /// Writes data. A closed reader is an error that ends the program quietly.
 pub(super) fn write(text: &str) -> Result<(), CliError> {
@@ -12,8 +14,16 @@ pub(super) fn write(text: &str) -> Result<(), CliError> {
 }
 
 /// Writes one JSON document on a line.
-pub(super) fn write_json(value: &serde_json::Value) -> Result<(), CliError> {
-    write(&format!("{value}\n"))
+pub(super) fn write_json(value: &impl serde::Serialize) -> Result<(), CliError> {
+    let text = serde_json::to_string(value).map_err(|error| CliError::usage(error.to_string()))?;
+    write(&format!("{text}\n"))
+}
+
+/// A path as the daemon is told it: it has another current directory.
+pub(super) fn place(path: &Path) -> Result<Place, CliError> {
+    let absolute =
+        std::path::absolute(path).map_err(|error| CliError::usage(format!("{}: {error}", path.display())))?;
+    Ok(Place::from(absolute.as_path()))
 }
 
 /// A line that can do nothing to a terminal but be read.
@@ -52,12 +62,12 @@ impl ProgressLine {
     }
 
     /// Shows `progress`, at most ten times a second.
-    pub(super) fn show(&mut self, progress: Progress) {
+    pub(super) fn show(&mut self, progress: Progress<'_>) {
         if !self.enabled {
             return;
         }
         let text = match progress {
-            Progress::Listing => "listing files".to_owned(),
+            Progress::Listing | Progress::Listed { .. } => "listing files".to_owned(),
             Progress::Files { done, total } => format!("reading files {done}/{total}"),
             Progress::Searchable => {
                 self.clear();
@@ -73,6 +83,13 @@ impl ProgressLine {
             return;
         }
         self.line(&text);
+    }
+
+    /// Shows how far the daemon is.
+    pub(super) fn show_running(&mut self, running: &Running) {
+        if self.enabled && self.shown.is_none_or(|shown| shown.elapsed() >= Duration::from_millis(100)) {
+            self.line(&format!("{} {}/{}", running.stage, running.done, running.total));
+        }
     }
 
     /// Shows any text in the same way.

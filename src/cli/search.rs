@@ -2,19 +2,21 @@
 
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use serde_json::{Value, json};
 
-use super::context::Context;
 use super::error::CliError;
-use super::{EXIT_NOTHING, EXIT_OK, json as wire, output};
-use crate::config::Settings;
-use crate::embed::Leg;
-use crate::index::Freshness;
+use super::{EXIT_NOTHING, EXIT_OK, output};
+use crate::daemon::protocol::{Reply, Request};
+use crate::daemon::{Client, ClientError};
+use crate::engine::{Engine, Workspace};
 use crate::language::Language;
-use crate::search::{Answer, Hit, LegState, Mode, Request};
-use crate::store::Filter;
+use crate::wire::{Answer, Hit, LegReport, Place, SearchLine, SearchRequest, Summary, Waited};
+
+/// How long a daemon may take for an answer, beside the wait that was asked for.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Answer a question about the code, or find a name.
 ///
@@ -51,6 +53,10 @@ pub(super) struct Search {
     /// Which legs answer.
     #[arg(short, long, default_value = "hybrid")]
     mode: ModeName,
+    /// Wait up to this long, such as 500ms or 2s, for the answer to cover every edit made
+    /// before; what is still pending then is said.
+    #[arg(short, long, value_name = "TIME", value_parser = duration)]
+    wait: Option<Duration>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -70,52 +76,92 @@ fn language(name: &str) -> Result<Language, String> {
     })
 }
 
-impl Search {
-    pub(super) fn run(&self, settings: &Settings, color: bool) -> Result<u8, CliError> {
-        let context = Context::open(settings, &self.worktree)?;
-        let request = Request {
-            query: self.query.join(" "),
-            limit: self.limit.map_or(settings.search_limit, |limit| limit as usize),
-            mode: match self.mode {
-                ModeName::Hybrid => Mode::Hybrid,
-                ModeName::Lexical => Mode::Lexical,
-                ModeName::Dense => Mode::Dense,
-            },
-            filter: self.filter(&context)?,
-        };
-        let answer = context.search(&request)?;
-        let freshness = context.freshness()?;
-        let up = up_to_root(&context.root_path());
-        for (rank, hit) in (1..).zip(&answer.hits) {
-            if self.json {
-                output::write_json(&hit_json(rank, hit))?;
-            } else {
-                output::write(&hit_text(hit, &context.root(), &up, color))?;
-            }
-        }
-        if self.json {
-            output::write_json(&summary_json(&answer, &freshness))?;
-        } else {
-            output::note(&summary_text(&answer, &freshness));
-        }
-        Ok(if answer.hits.is_empty() { EXIT_NOTHING } else { EXIT_OK })
-    }
-}
-
 /// Checks a glob's form, so that a wrong one is a usage error.
 fn glob(pattern: &str) -> Result<String, String> {
     globset::Glob::new(pattern).map(|_| pattern.to_owned()).map_err(|error| error.to_string())
 }
 
+/// `500ms`, `2s` or `2`, which is seconds.
+fn duration(text: &str) -> Result<Duration, String> {
+    let (number, scale) = match text.strip_suffix("ms") {
+        Some(number) => (number, 1e-3),
+        None => (text.strip_suffix('s').unwrap_or(text), 1.0),
+    };
+    let seconds = number.trim().parse::<f64>().map(|number| number * scale);
+    let wrong = "not a time such as 500ms or 2s, of one hour at most";
+    seconds
+        .ok()
+        .filter(|seconds| (0.0..=3600.0).contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or(wrong.into())
+}
+
 impl Search {
-    fn filter(&self, context: &Context<'_>) -> Result<Filter, CliError> {
-        let paths = self.path.iter().map(|pattern| root_pattern(pattern, &context.root_path()));
-        Ok(Filter {
+    pub(super) fn run(&self, engine: &Arc<Engine>, color: bool) -> Result<u8, CliError> {
+        let workspace = engine.open(&self.worktree)?;
+        let root = workspace.root().as_path();
+        let paths = self.path.iter().map(|pattern| root_pattern(pattern, root));
+        let request = SearchRequest {
+            worktree: Place::from(root),
+            query: self.query.join(" "),
+            limit: self.limit.map_or(engine.settings().search_limit, |limit| limit as usize),
+            mode: match self.mode {
+                ModeName::Hybrid => "hybrid",
+                ModeName::Lexical => "lexical",
+                ModeName::Dense => "dense",
+            }
+            .to_owned(),
             paths: paths.collect::<Result<_, _>>()?,
-            languages: self.language.clone(),
+            languages: self.language.iter().map(|language| language.name().to_owned()).collect(),
             kinds: self.kind.iter().map(|kind| kind.to_lowercase()).collect(),
-        })
+            wait_ms: self.wait.map(|wait| wait.as_millis() as u64),
+        };
+        let answer = match by_daemon(engine, &request)? {
+            Some(answer) => answer,
+            None => answer(&workspace, &request)?,
+        };
+        let nothing = answer.hits.is_empty();
+        if self.json {
+            for hit in answer.hits {
+                output::write_json(&SearchLine::Hit(Box::new(hit)))?;
+            }
+            output::write_json(&SearchLine::Summary(Box::new(answer.summary)))?;
+        } else {
+            let (up, shown) = (up_to_root(root), root.to_string_lossy());
+            for hit in &answer.hits {
+                output::write(&hit_text(hit, &shown, &up, color))?;
+            }
+            output::note(&summary_text(&answer.summary));
+        }
+        Ok(if nothing { EXIT_NOTHING } else { EXIT_OK })
     }
+}
+
+/// The answer of a running daemon; `None` where there is none.
+fn by_daemon(engine: &Engine, request: &SearchRequest) -> Result<Option<Answer>, CliError> {
+    let Some(mut client) = Client::connect(&engine.settings().data_dir)? else { return Ok(None) };
+    let patience = PATIENCE + Duration::from_millis(request.wait_ms.unwrap_or_default());
+    match client.ask(Request::Search(Box::new(request.clone())), Some(patience), &mut |_| {}) {
+        Ok(Reply::Answer(answer)) => Ok(Some(*answer)),
+        // It is going down, or another version: what it would do can be done here.
+        Ok(_) | Err(ClientError::Broken { .. } | ClientError::Version(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The answer of this process.
+fn answer(workspace: &Workspace, request: &SearchRequest) -> Result<Answer, CliError> {
+    let began = Instant::now();
+    let waited = match request.wait_ms {
+        Some(wait) => {
+            let covered = workspace.catch_up(Duration::from_millis(wait))?;
+            Some(Waited { covered, ms: began.elapsed().as_millis() as u64 })
+        }
+        None => None,
+    };
+    let answer = workspace.search(&request.to_request().map_err(CliError::usage)?)?;
+    let freshness = workspace.freshness()?.as_ref().map(Into::into);
+    Ok(Answer::new(&answer, freshness, waited))
 }
 
 /// A pattern as typed → a pattern from the worktree's root.
@@ -144,34 +190,6 @@ fn root_pattern(pattern: &str, root: &Path) -> Result<String, CliError> {
     }
 }
 
-fn hit_json(rank: u32, hit: &Hit) -> Value {
-    let legs = hit.legs.iter().map(|(leg, rank)| (leg.name().to_owned(), Value::from(*rank))).collect();
-    let reasons: Vec<String> = hit.reasons.iter().map(|reason| reason.name().to_owned()).collect();
-    wire::with_path(
-        &hit.path,
-        json!({
-            "type": "hit",
-            "rank": rank,
-            "start_line": hit.lines.0,
-            "end_line": hit.lines.1,
-            "start_byte": hit.bytes.start,
-            "end_byte": hit.bytes.end,
-            "score": hit.score,
-            "language": hit.language.name(),
-            "kind": hit.kind,
-            "symbol": hit.symbol,
-            "container": hit.container,
-            "signature": hit.signature,
-            "legs": Value::Object(legs),
-            "reasons": reasons,
-            "repaired": hit.repaired,
-            "snippet": { "start_line": hit.snippet.lines.0, "end_line": hit.snippet.lines.1, "text": hit.snippet.text },
-            "text": hit.text,
-            "chunk_id": hit.id.to_string(),
-        }),
-    )
-}
-
 /// What leads from the current directory to the root, so that `path:line` can be clicked
 /// and opened from a directory below it.
 fn up_to_root(root: &Path) -> String {
@@ -185,17 +203,18 @@ fn up_to_root(root: &Path) -> String {
 fn hit_text(hit: &Hit, root: &str, up: &str, color: bool) -> String {
     let paint =
         |code: &str, text: &str| if color { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() };
-    let place = format!("{up}{}:{}", hit.path, hit.lines.0);
+    let Some(path) = hit.path.to_repo_path() else { return String::new() };
+    let place = format!("{up}{path}:{}", hit.start_line);
     let mut text = paint("35", &place);
     if color {
         // A terminal hyperlink, for terminals that do not find `path:line` themselves.
         text = format!(
             "\x1b]8;;file://{}/{}\x1b\\{text}\x1b]8;;\x1b\\",
             percent(root),
-            percent_bytes(hit.path.as_bytes())
+            percent_bytes(path.as_bytes())
         );
     }
-    let _ = write!(text, "-{}", hit.lines.1);
+    let _ = write!(text, "-{}", hit.end_line);
     if let Some(signature) = hit.signature.as_ref().or(hit.symbol.as_ref()) {
         let _ = write!(text, "  {}", paint("1", &output::printable(signature)));
     }
@@ -204,7 +223,7 @@ fn hit_text(hit: &Hit, root: &str, up: &str, color: bool) -> String {
         let _ = write!(text, " {}", paint("2", &format!("in {}", output::printable(container))));
     }
     text.push('\n');
-    for (number, line) in (hit.snippet.lines.0..).zip(hit.snippet.text.lines()) {
+    for (number, line) in (hit.snippet.start_line..).zip(hit.snippet.text.lines()) {
         let _ = writeln!(text, "{} {}", paint("32", &format!("{number:>6}")), output::printable(line));
     }
     text.push('\n');
@@ -230,57 +249,28 @@ fn percent_bytes(path: &[u8]) -> String {
     out
 }
 
-fn summary_json(answer: &Answer, freshness: &Option<Freshness>) -> Value {
-    let legs = answer.legs.iter().map(|(leg, state)| {
-        let value = match state {
-            LegState::Searched { candidates } => json!({ "candidates": candidates }),
-            LegState::Off => json!({ "off": true }),
-            LegState::Unavailable(why) => json!({ "unavailable": why }),
-        };
-        (leg.name().to_owned(), value)
-    });
-    json!({
-        "type": "summary",
-        "hits": answer.hits.len(),
-        "query_kind": answer.kind.name(),
-        "dropped": answer.dropped,
-        "repaired": answer.repaired,
-        "legs": Value::Object(legs.collect()),
-        "dense": wire::by_leg(|leg| answer.dense[leg.index()].map(|coverage| {
-            json!({ "vectors": coverage.vectors, "points": coverage.points })
-        })),
-        "freshness": freshness.as_ref().map(wire::freshness),
-        "us": {
-            "embed": answer.timing.embed.as_micros() as u64,
-            "retrieve": answer.timing.retrieve.as_micros() as u64,
-            "rank": answer.timing.rank.as_micros() as u64,
-            "verify": answer.timing.verify.as_micros() as u64,
-        },
-    })
-}
-
-fn summary_text(answer: &Answer, freshness: &Option<Freshness>) -> String {
-    let mut text = match answer.hits.len() {
+fn summary_text(summary: &Summary) -> String {
+    let mut text = match summary.hits {
         0 => "nothing found".to_owned(),
         1 => "1 hit".to_owned(),
         hits => format!("{hits} hits"),
     };
-    if let Some(freshness) = freshness {
+    if let Some(freshness) = &summary.freshness {
         let _ = write!(text, "; {}", freshness.sentence());
     }
-    if answer.dropped > 0 {
-        let _ = write!(text, "; {} left out because the file has changed", answer.dropped);
+    if let Some(Waited { covered: false, ms }) = &summary.waited {
+        let _ = write!(text, "; after {ms} ms not every edit is covered");
     }
-    for (leg, state) in &answer.legs {
-        if let LegState::Unavailable(why) = state {
-            let _ = write!(text, "; without the {} leg: {why}", leg.name());
+    if summary.dropped > 0 {
+        let _ = write!(text, "; {} left out because the file has changed", summary.dropped);
+    }
+    for (leg, report) in &summary.legs {
+        if let LegReport::Unavailable(why) = report {
+            let _ = write!(text, "; without the {leg} leg: {why}");
         }
     }
-    for leg in Leg::ALL {
-        if let Some(coverage) = answer.dense[leg.index()]
-            && coverage.vectors == 0
-            && coverage.points > 0
-        {
+    for (leg, coverage) in &summary.dense {
+        if coverage.vectors == 0 && coverage.points > 0 {
             let _ = write!(text, "; no {leg} vectors yet");
         }
     }
@@ -295,5 +285,15 @@ mod tests {
     fn nothing_reaches_the_terminal_raw() {
         assert_eq!(output::printable("a\x1b[2Jb\tc\u{7}"), "a\u{fffd}[2Jb\tc\u{fffd}");
         assert_eq!(percent("/a b/ü"), "/a%20b/%C3%BC");
+    }
+
+    #[test]
+    fn times() {
+        for (text, ms) in [("500ms", Some(500)), ("2s", Some(2000)), ("0.5", Some(500)), ("0", Some(0))] {
+            assert_eq!(duration(text).ok().map(|time| time.as_millis()), ms, "{text}");
+        }
+        for text in ["", "ms", "-1s", "soon", "2h", "1e9", "NaN"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
     }
 }

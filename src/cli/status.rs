@@ -1,67 +1,217 @@
 //! `indexer status`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::Args;
-use serde_json::json;
 
-use super::context::Context;
 use super::error::CliError;
-use super::{EXIT_NOTHING, EXIT_OK, json as wire, output};
-use crate::config::Settings;
-use crate::embed::Leg;
+use super::registry::shown;
+use super::{EXIT_NOTHING, EXIT_OK, output};
+use crate::daemon::Client;
+use crate::daemon::protocol::{Reply, Request};
+use crate::daemon::registry::{Registry, State};
+use crate::engine::{Engine, Workspace};
+use crate::wire::{Cache, DaemonStatus, Place, Status as Report, WorktreeStatus};
 
-/// Say what is indexed of a worktree, and how fresh it is.
+/// How long the daemon may take to say how it is.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// Between two looks with --follow.
+const FOLLOW: Duration = Duration::from_secs(1);
+
+/// Say what is indexed, how fresh it is, and what the daemon is doing.
 ///
-/// Exit code 1 means that it is not indexed.
+/// All registered worktrees, and the one you are in; with a path, that one alone. Exit
+/// code 1 means that one of them is not indexed, or that there is none.
 #[derive(Args)]
 pub(super) struct Status {
-    /// A path in the worktree.
-    #[arg(default_value = ".")]
-    path: PathBuf,
+    /// A path in a worktree.
+    path: Option<PathBuf>,
     /// Print the status as one JSON document.
     #[arg(long)]
     json: bool,
+    /// Show it again each second, until stopped.
+    #[arg(short, long)]
+    follow: bool,
 }
 
 impl Status {
-    pub(super) fn run(&self, settings: &Settings) -> Result<u8, CliError> {
-        let context = Context::open(settings, &self.path)?;
-        let cache =
-            context.cache_stats().map(|cache| json!({ "entries": cache.entries, "bytes": cache.bytes }));
-        let (Some(freshness), Some(stats)) = (context.freshness()?, context.stats()?) else {
+    pub(super) fn run(&self, engine: &Arc<Engine>) -> Result<u8, CliError> {
+        loop {
+            let report = self.report(engine)?;
             if self.json {
-                output::write_json(&json!({ "root": context.root(), "indexed": false, "cache": cache }))?;
+                output::write_json(&report)?;
             } else {
-                output::write(&format!("{}: not indexed; `indexer once` does it\n", context.root()))?;
+                let clear = if self.follow && output::stdout_is_terminal() { "\x1b[H\x1b[J" } else { "" };
+                output::write(&format!("{clear}{}", text(&report)))?;
             }
-            return Ok(EXIT_NOTHING);
-        };
-        let coverage = |leg: Leg| freshness.vectors[leg.index()];
-        if self.json {
-            output::write_json(&json!({
-                "root": context.root(),
-                "indexed": true,
-                "database": context.database_name(),
-                "collection": context.collection().as_str(),
-                "freshness": wire::freshness(&freshness),
-                "points": stats.points,
-                "bytes": stats.bytes,
-                "cache": cache,
-            }))?;
-            return Ok(EXIT_OK);
-        }
-        let mut text = format!("{}\n", context.root());
-        text.push_str(&format!("  {}\n", freshness.sentence()));
-        text.push_str(&format!("  {} chunks", stats.points));
-        for leg in Leg::ALL {
-            if let Some((present, needed)) = coverage(leg) {
-                text.push_str(&format!(", {leg} vectors {present}/{needed}"));
+            if !self.follow {
+                let indexed = report.worktrees.iter().filter(|tree| counts(tree)).all(|tree| tree.indexed);
+                return Ok(if indexed && !report.worktrees.is_empty() { EXIT_OK } else { EXIT_NOTHING });
             }
+            // Ended by Ctrl-C, or by whoever reads it.
+            std::thread::park_timeout(FOLLOW);
         }
-        let bytes: u64 = stats.bytes.values().sum();
-        text.push_str(&format!("\n  {:.1} MB in {}\n", bytes as f64 / 1e6, context.collection()));
-        output::write(&text)?;
-        Ok(EXIT_OK)
     }
+
+    fn report(&self, engine: &Arc<Engine>) -> Result<Report, CliError> {
+        let here = match &self.path {
+            Some(path) => Some(engine.open(path)?),
+            // Whoever is in no worktree asks for the others.
+            None => engine.open(Path::new(".")).ok(),
+        };
+        let mut report = match Client::connect(&engine.settings().data_dir)? {
+            Some(mut client) => match client.ask(Request::Status, Some(PATIENCE), &mut |_| {})? {
+                Reply::Status(status) => *status,
+                _ => Report::default(),
+            },
+            None => own(engine)?,
+        };
+        if let Some(here) = here {
+            let root = Place::from(here.root().as_path());
+            if !report.worktrees.iter().any(|tree| tree.root == root) {
+                report.worktrees.push(worktree(&here, None)?);
+            }
+            if self.path.is_some() {
+                report.worktrees.retain(|tree| tree.root == root);
+            }
+        }
+        Ok(report)
+    }
+}
+
+/// Whether a worktree has to be indexed for all to be well.
+fn counts(tree: &WorktreeStatus) -> bool {
+    tree.state.as_deref().is_none_or(|state| state == State::Active.name())
+}
+
+/// What this process sees where no daemon runs.
+fn own(engine: &Arc<Engine>) -> Result<Report, CliError> {
+    let registry = Registry::load(&engine.settings().data_dir)?;
+    let worktrees = registry.worktrees().iter().map(|registered| {
+        let state = registered.state.name();
+        match engine.open(&registered.root) {
+            Ok(workspace) if registered.state == State::Active => worktree(&workspace, Some(state)),
+            _ => Ok(WorktreeStatus {
+                root: Place::from(registered.root.as_path()),
+                state: Some(state.to_owned()),
+                ..WorktreeStatus::default()
+            }),
+        }
+    });
+    Ok(Report {
+        daemon: None,
+        worktrees: worktrees.collect::<Result<_, _>>()?,
+        cache: engine.cache_stats().map(|cache| Cache { entries: cache.entries, bytes: cache.bytes }),
+    })
+}
+
+/// A worktree as this process sees it.
+fn worktree(workspace: &Workspace, state: Option<&str>) -> Result<WorktreeStatus, CliError> {
+    let stats = workspace.stats()?.unwrap_or_default();
+    let freshness = workspace.freshness()?;
+    Ok(WorktreeStatus {
+        root: workspace.root().as_path().into(),
+        state: state.map(str::to_owned),
+        indexed: freshness.is_some(),
+        database: Some(workspace.database_name()),
+        collection: Some(workspace.collection().to_string()),
+        freshness: freshness.as_ref().map(Into::into),
+        points: stats.points,
+        bytes: stats.bytes,
+        ..WorktreeStatus::default()
+    })
+}
+
+fn text(report: &Report) -> String {
+    let mut text = match &report.daemon {
+        Some(daemon) => daemon_text(daemon),
+        None => "no daemon runs; `indexer watch` starts one\n".to_owned(),
+    };
+    if report.worktrees.is_empty() {
+        text.push_str("no worktrees; `indexer add PATH` registers one\n");
+    }
+    for tree in &report.worktrees {
+        text.push_str(&worktree_text(tree, report.daemon.is_some()));
+    }
+    if let Some(cache) = &report.cache {
+        text.push_str(&format!(
+            "embedding cache: {} vectors, {:.1} MB\n",
+            cache.entries,
+            cache.bytes as f64 / 1e6
+        ));
+    }
+    text
+}
+
+fn daemon_text(daemon: &DaemonStatus) -> String {
+    let mut text = format!(
+        "daemon: process {}, version {}, {} of {} watches\n",
+        daemon.pid, daemon.version, daemon.watches.used, daemon.watches.budget
+    );
+    if let Some(running) = &daemon.running {
+        let (root, stage) = (shown(&running.root.to_path()), &running.stage);
+        let part =
+            if running.total > 0 { format!(" {}/{}", running.done, running.total) } else { String::new() };
+        text.push_str(&format!("  at work: {root}: {stage}{part}\n"));
+    }
+    if let Some(reason) = &daemon.backfill_paused {
+        text.push_str(&format!("  vectors wait: {reason}\n"));
+    }
+    text
+}
+
+fn worktree_text(tree: &WorktreeStatus, daemon: bool) -> String {
+    let mut text = shown(&tree.root.to_path());
+    if let Some(state) = tree.state.as_deref().filter(|state| *state != State::Active.name()) {
+        return format!("{text}  {state}\n");
+    }
+    if let Some(branch) = tree.freshness.as_ref().and_then(|freshness| freshness.head.branch.as_ref()) {
+        text.push_str(&format!("  {}", output::printable(branch)));
+    }
+    if daemon && tree.state.is_none() {
+        text.push_str("  not registered (`indexer add` does it)");
+    }
+    text.push('\n');
+    match &tree.freshness {
+        Some(freshness) => text.push_str(&format!("  {}\n", freshness.sentence())),
+        None => text.push_str("  not indexed yet; `indexer once` does it now\n"),
+    }
+    if let Some(operation) = tree.freshness.as_ref().and_then(|freshness| freshness.head.operation.as_ref()) {
+        text.push_str(&format!("  a {operation} is in progress\n"));
+    }
+    if tree.points > 0 {
+        let bytes: u64 = tree.bytes.values().sum();
+        let vectors = tree.freshness.iter().flat_map(|freshness| &freshness.vectors);
+        let vectors: String = vectors
+            .map(|(leg, vectors)| format!(", {leg} vectors {}/{}", vectors.present, vectors.needed))
+            .collect();
+        text.push_str(&format!("  {} chunks{vectors}, {:.1} MB\n", tree.points, bytes as f64 / 1e6));
+    }
+    if !tree.queued.is_empty() {
+        text.push_str(&format!("  a run waits: {}\n", tree.queued.join(", ")));
+    }
+    if let Some(watch) = tree.freshness.as_ref().and_then(|freshness| freshness.watch.as_ref())
+        && watch.unwatched > 0
+    {
+        let first = watch.unwatched_paths.join(", ");
+        text.push_str(&format!(
+            "  polled: {}{}\n",
+            output::printable(&first),
+            if first.is_empty() { "all of it" } else { ", …" }
+        ));
+    }
+    if let Some(problem) = &tree.problem {
+        text.push_str(&format!(
+            "  error: {} (tried {} times, again in {} s)\n",
+            output::printable(&problem.failure.message),
+            problem.failures,
+            problem.retry_in_s
+        ));
+        if let Some(hint) = &problem.failure.hint {
+            text.push_str(&format!("  hint: {hint}\n"));
+        }
+    }
+    text
 }

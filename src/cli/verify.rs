@@ -1,14 +1,15 @@
 //! `indexer verify`.
 
+use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::Args;
 
-use super::context::Context;
 use super::error::CliError;
 use super::output::ProgressLine;
 use super::{EXIT_NOTHING, EXIT_OK, json, output};
-use crate::config::Settings;
+use crate::engine::Engine;
 use crate::index::{Run, Verification};
 
 /// Prove that the index is what is on disk, from the bytes.
@@ -29,17 +30,20 @@ pub(super) struct Verify {
 }
 
 impl Verify {
-    pub(super) fn run(&self, settings: &Settings) -> Result<u8, CliError> {
-        let context = Context::open(settings, &self.path)?;
+    pub(super) fn run(&self, engine: &Arc<Engine>) -> Result<u8, CliError> {
+        let workspace = engine.open(&self.path)?;
         let mut line = ProgressLine::new();
-        let mut result = context.verify(&mut |progress| line.show(progress))?;
+        let mut result = workspace.verify(&mut |progress| line.show(progress))?;
         if self.repair && !result.is_clean() {
             line.clear();
             let found =
                 if self.json { format!("{}\n", json::verification(&result)) } else { report(&result) };
             output::write(&found)?;
-            context.repair(&result, Run::default(), &mut |progress| line.show(progress))?;
-            result = context.verify(&mut |progress| line.show(progress))?;
+            workspace.repair(&result, Run::default(), &mut |progress| {
+                line.show(progress);
+                ControlFlow::Continue(())
+            })?;
+            result = workspace.verify(&mut |progress| line.show(progress))?;
         }
         line.clear();
         if self.json {

@@ -7,6 +7,7 @@ mod options;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 pub use options::Options;
 
@@ -33,7 +34,7 @@ pub struct Flags {
 }
 
 /// All settings, resolved.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// Where indexes and the embedding cache live.
     pub data_dir: PathBuf,
@@ -43,10 +44,46 @@ pub struct Settings {
     pub embed: EmbedSettings,
     /// Hits by default.
     pub search_limit: usize,
-    /// Log filter, if one was given.
-    pub log: Option<String>,
+    /// Logging.
+    pub log: LogSettings,
+    /// The daemon.
+    pub watch: WatchSettings,
     /// Whether `NO_COLOR` is set.
     pub no_color: bool,
+    /// The user's home directory, where `HOME` names one.
+    pub home: Option<PathBuf>,
+    /// The folder of all programs' configuration: `XDG_CONFIG_HOME`, else `~/.config`.
+    pub config_home: Option<PathBuf>,
+}
+
+/// Settings of logging.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// Filter in `tracing`'s directive syntax, if one was given.
+    pub filter: Option<String>,
+    /// One JSON object a line instead of text.
+    pub json: bool,
+}
+
+/// Settings of the daemon.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WatchSettings {
+    /// Whether file-system events are used.
+    pub events: bool,
+    /// Between two looks at a worktree.
+    pub poll: Duration,
+    /// Between two looks at a worktree that is not watched whole.
+    pub poll_unwatched: Duration,
+    /// Directories watched at most; `None` leaves it to the system's limit.
+    pub max_watches: Option<usize>,
+    /// How long the index of a removed worktree is kept.
+    pub keep: Duration,
+    /// Load per core above which no vectors are computed.
+    pub max_load: Option<f64>,
+    /// Percentage of the battery below which no vectors are computed.
+    pub min_battery: Option<u8>,
+    /// Time without use after which a model leaves memory.
+    pub unload: Option<Duration>,
 }
 
 /// Settings of indexing.
@@ -128,6 +165,18 @@ pub fn load(flags: &Flags) -> Result<Settings, ConfigError> {
     resolve(flags, &|name| std::env::var_os(name).filter(|value| !value.is_empty()))
 }
 
+/// Resolves the settings as a process would that has nothing of the environment but `HOME`:
+/// what a service manager starts.
+pub fn load_without_environment(flags: &Flags) -> Result<Settings, ConfigError> {
+    resolve(flags, &|name| std::env::var_os(name).filter(|value| name == "HOME" && !value.is_empty()))
+}
+
+/// The configuration file that was named, by flag or environment, instead of the user's.
+pub fn named_file(flags: &Flags) -> Option<PathBuf> {
+    let named = || std::env::var_os("INDEXER_CONFIG").filter(|value| !value.is_empty());
+    flags.config.clone().or_else(|| named().map(PathBuf::from))
+}
+
 type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 fn resolve(flags: &Flags, env: Environment<'_>) -> Result<Settings, ConfigError> {
@@ -151,11 +200,15 @@ fn resolve(flags: &Flags, env: Environment<'_>) -> Result<Settings, ConfigError>
 
 /// `$variable/contextd-indexer`, else `~/fallback/contextd-indexer`.
 fn base(env: Environment<'_>, variable: &'static str, fallback: &str) -> Result<PathBuf, ConfigError> {
-    let absolute = |name: &str| env(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    absolute(variable)
-        .or_else(|| absolute("HOME").map(|home| home.join(fallback)))
+    directory(env, variable)
+        .or_else(|| directory(env, "HOME").map(|home| home.join(fallback)))
         .map(|dir| dir.join("contextd-indexer"))
         .ok_or(ConfigError::NoHome { variable })
+}
+
+/// The absolute path that a variable holds.
+fn directory(env: Environment<'_>, variable: &str) -> Option<PathBuf> {
+    env(variable).map(PathBuf::from).filter(|path| path.is_absolute())
 }
 
 fn absolute(path: &Path) -> PathBuf {
@@ -186,6 +239,7 @@ mod tests {
         assert_eq!(settings.embed.model_dir, Path::new("/home/u/.cache/contextd-indexer/models"));
         assert_eq!(settings.embed.text, ModelSettings::Packages("all-minilm-l6-v2".into()));
         assert_eq!(settings.embed.code, None);
+        assert_eq!(settings.home.as_deref(), Some(Path::new("/home/u")));
         assert!(settings.index.threads >= 1 && settings.embed.threads >= 1);
     }
 
@@ -211,6 +265,9 @@ mod tests {
             ("[embed.text]\nmodel = \"nosuch\"", "embed.text.model"),
             ("[embed.code]\nsource = \"hub\"", "embed.code.model"),
             ("[search]\nlimit = 0", "search.limit"),
+            ("[log]\nformat = \"xml\"", "log.format"),
+            ("[watch]\npoll_seconds = 0", "watch.poll_seconds"),
+            ("[watch]\nmin_battery = 101", "watch.min_battery"),
             ("not toml", "config.toml"),
         ];
         for (file, expected) in cases {

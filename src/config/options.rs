@@ -1,11 +1,13 @@
 //! The configuration file as typed: every key optional, unknown keys refused.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use super::{
-    ConfigError, DEFAULTS, EmbedSettings, Environment, IndexSettings, ModelSettings, Settings, absolute, base,
+    ConfigError, DEFAULTS, EmbedSettings, Environment, IndexSettings, LogSettings, ModelSettings, Settings,
+    WatchSettings, absolute, base, directory,
 };
 
 /// The one model that packages carry.
@@ -19,6 +21,8 @@ pub struct Options {
     index: Index,
     embed: Embed,
     search: Search,
+    log: Log,
+    watch: Watch,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -54,6 +58,26 @@ struct Search {
     limit: Option<usize>,
 }
 
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Log {
+    filter: Option<String>,
+    format: Option<String>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct Watch {
+    events: Option<bool>,
+    poll_seconds: Option<u64>,
+    poll_unwatched_seconds: Option<u64>,
+    max_watches: Option<usize>,
+    keep_days: Option<u64>,
+    max_load: Option<f64>,
+    min_battery: Option<u8>,
+    unload_minutes: Option<u64>,
+}
+
 impl Options {
     /// The built-in defaults: every key is set.
     pub fn defaults() -> Options {
@@ -74,7 +98,9 @@ impl Options {
         take!(data_dir, index.max_file_bytes, index.max_chunk_tokens, index.threads);
         take!(embed.model_dir, embed.runtime, embed.threads, embed.cache_max_bytes, search.limit);
         take!(embed.text.source, embed.text.model, embed.text.path);
-        take!(embed.code.source, embed.code.model, embed.code.path);
+        take!(embed.code.source, embed.code.model, embed.code.path, log.filter, log.format);
+        take!(watch.events, watch.poll_seconds, watch.poll_unwatched_seconds, watch.max_watches);
+        take!(watch.keep_days, watch.max_load, watch.min_battery, watch.unload_minutes);
     }
 
     pub(super) fn resolve(
@@ -121,8 +147,51 @@ impl Options {
                 ])?,
             },
             search_limit: at_least("search.limit", self.search.limit, 1)?,
-            log: env("INDEXER_LOG").map(|value| value.to_string_lossy().into_owned()),
+            log: LogSettings {
+                filter: env("INDEXER_LOG")
+                    .map(|value| value.to_string_lossy().into_owned())
+                    .or(self.log.filter)
+                    .filter(|filter| !filter.is_empty()),
+                json: match self.log.format.as_deref().unwrap_or_default() {
+                    "text" => false,
+                    "json" => true,
+                    other => {
+                        let message = format!("{other:?} is neither \"text\" nor \"json\"");
+                        return Err(ConfigError::Value { key: "log.format", message });
+                    }
+                },
+            },
+            watch: self.watch.resolve()?,
             no_color: env("NO_COLOR").is_some(),
+            home: directory(env, "HOME"),
+            config_home: directory(env, "XDG_CONFIG_HOME")
+                .or_else(|| directory(env, "HOME").map(|home| home.join(".config"))),
+        })
+    }
+}
+
+impl Watch {
+    fn resolve(self) -> Result<WatchSettings, ConfigError> {
+        let seconds = |key, value| Ok(Duration::from_secs(at_least(key, value, 1)?));
+        let within = |key, value: f64, most: f64| match (0.0..=most).contains(&value) {
+            true => Ok(value),
+            false => Err(ConfigError::Value { key, message: format!("{value} is not from 0 to {most}") }),
+        };
+        let load = within("watch.max_load", self.max_load.unwrap_or_default(), 1e6)?;
+        let battery = within("watch.min_battery", self.min_battery.unwrap_or_default().into(), 100.0)?;
+        let some = |value: f64| (value > 0.0).then_some(value);
+        Ok(WatchSettings {
+            events: self.events.unwrap_or(true),
+            poll: seconds("watch.poll_seconds", self.poll_seconds)?,
+            poll_unwatched: seconds("watch.poll_unwatched_seconds", self.poll_unwatched_seconds)?,
+            max_watches: self.max_watches.filter(|watches| *watches > 0),
+            keep: Duration::from_secs(self.keep_days.unwrap_or_default().min(36_500) * 86_400),
+            max_load: some(load),
+            min_battery: some(battery).map(|percent| percent as u8),
+            unload: self
+                .unload_minutes
+                .filter(|minutes| *minutes > 0)
+                .map(|minutes| Duration::from_secs(minutes.min(1 << 20) * 60)),
         })
     }
 }

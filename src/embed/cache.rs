@@ -4,6 +4,7 @@
 //! Losing it costs time, never correctness: a damaged file is set aside and begun
 //! anew, and any error here means "computed again", not "failed". It holds no text.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -20,12 +21,17 @@ const FORMAT: i64 = 1;
 const BUSY: Duration = Duration::from_secs(10);
 /// When the bound is reached, entries go until this part of it is left.
 const KEEP: f64 = 0.9;
+/// Vectors written at a time: fewer wait in memory, as each transaction writes the same
+/// few pages besides. What a process that is killed has put in vain at most.
+const BATCH: usize = 64;
 /// Additions between two looks at the size.
 const ADDITIONS_PER_CHECK: u64 = 4096;
 
 /// The rows are kept apart from the index over their keys: vectors are appended, and
-/// only the small index is written at random places.
+/// only the small index is written at random places. Pages are small because one
+/// vector changes one of each, and is a page long.
 const SCHEMA: &str = "
+    PRAGMA page_size = 1024;
     PRAGMA auto_vacuum = INCREMENTAL;
     BEGIN;
     CREATE TABLE model (id INTEGER PRIMARY KEY, fingerprint TEXT NOT NULL UNIQUE);
@@ -79,6 +85,8 @@ pub struct EmbeddingCache {
     path: PathBuf,
     max_bytes: u64,
     additions: u64,
+    /// Put, and to be written with the next batch.
+    pending: BTreeMap<(Fingerprint, VectorKey), Vec<f32>>,
     /// Rows found that were last used on an earlier day; stamped when the cache is
     /// next written or closed, so that reading does not write.
     stale: Vec<i64>,
@@ -96,6 +104,21 @@ impl EmbeddingCache {
             }
             other => other,
         }
+    }
+
+    /// Size of the cache at `path`, which is neither made nor changed by that.
+    pub fn inspect(path: &Path) -> Result<CacheStats, CacheError> {
+        let failed = |source| CacheError::Sqlite { path: path.to_owned(), source };
+        // Not read-only: then SQLite would leave its companions behind.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
+        connection.busy_timeout(BUSY).map_err(failed)?;
+        let found: i64 =
+            connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+        if found > FORMAT {
+            return Err(CacheError::NewerFormat { path: path.to_owned(), found });
+        }
+        EmbeddingCache::of(connection, path, u64::MAX).stats()
     }
 
     fn try_open(path: &Path, max_bytes: u64) -> Result<EmbeddingCache, CacheError> {
@@ -125,10 +148,22 @@ impl EmbeddingCache {
         // killed process loses at most its last transaction.
         connection
             .execute_batch(
-                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8192;",
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8192;
+                 PRAGMA wal_autocheckpoint = 4000;",
             )
             .map_err(failed)?;
-        Ok(EmbeddingCache { connection, path: path.to_owned(), max_bytes, additions: 0, stale: Vec::new() })
+        Ok(EmbeddingCache::of(connection, path, max_bytes))
+    }
+
+    fn of(connection: Connection, path: &Path, max_bytes: u64) -> EmbeddingCache {
+        EmbeddingCache {
+            connection,
+            path: path.to_owned(),
+            max_bytes,
+            additions: 0,
+            pending: BTreeMap::new(),
+            stale: Vec::new(),
+        }
     }
 
     /// The vectors of `model` that are there, for these keys.
@@ -140,12 +175,19 @@ impl EmbeddingCache {
         let today = today();
         let mut stale = Vec::new();
         let found = (|| {
-            let Some(model) = model_id(&self.connection, model)? else { return Ok(Vec::new()) };
+            let mut found = Vec::with_capacity(keys.len());
+            let mut written = Vec::with_capacity(keys.len());
+            for key in keys {
+                match self.pending.get(&(model.clone(), *key)) {
+                    Some(vector) => found.push((*key, vector.clone())),
+                    None => written.push(key),
+                }
+            }
+            let Some(model) = model_id(&self.connection, model)? else { return Ok(found) };
             let mut query = self
                 .connection
                 .prepare("SELECT id, used, components FROM vector WHERE model = ?1 AND key = ?2")?;
-            let mut found = Vec::with_capacity(keys.len());
-            for key in keys {
+            for key in written {
                 let row = query
                     .query_row(params![model, key.0], |row| {
                         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?, decode(row.get_ref(2)?.as_blob()?)))
@@ -164,17 +206,28 @@ impl EmbeddingCache {
         found.map_err(|source| self.failed(source))
     }
 
-    /// Adds vectors of `model` in one transaction. What was there under a key is replaced: it may have been damaged.
+    /// Adds vectors of `model`. They are written when there are enough for a
+    /// transaction, by [`EmbeddingCache::flush`], or when the cache is closed. What was
+    /// there under a key is replaced: it may have been damaged.
     pub fn put_many(
         &mut self,
         model: &Fingerprint,
         vectors: &[(VectorKey, Vec<f32>)],
     ) -> Result<(), CacheError> {
-        if vectors.is_empty() {
+        for (key, vector) in vectors {
+            self.pending.insert((model.clone(), *key), vector.clone());
+        }
+        if self.pending.len() >= BATCH { self.flush() } else { Ok(()) }
+    }
+
+    /// Writes what was put, for other processes to find.
+    pub fn flush(&mut self) -> Result<(), CacheError> {
+        let pending = std::mem::take(&mut self.pending);
+        if pending.is_empty() {
             return Ok(());
         }
-        self.write(model, vectors).map_err(|source| self.failed(source))?;
-        self.additions += vectors.len() as u64;
+        self.write(&pending).map_err(|source| self.failed(source))?;
+        self.additions += pending.len() as u64;
         if self.additions >= ADDITIONS_PER_CHECK {
             self.additions = 0;
             self.evict()?;
@@ -182,17 +235,22 @@ impl EmbeddingCache {
         Ok(())
     }
 
-    fn write(&mut self, model: &Fingerprint, vectors: &[(VectorKey, Vec<f32>)]) -> rusqlite::Result<()> {
+    fn write(&mut self, vectors: &BTreeMap<(Fingerprint, VectorKey), Vec<f32>>) -> rusqlite::Result<()> {
         let transaction =
             self.connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        transaction.execute("INSERT OR IGNORE INTO model (fingerprint) VALUES (?1)", [&model.0])?;
-        let model = model_id(&transaction, model)?;
         {
+            let mut name = transaction.prepare("INSERT OR IGNORE INTO model (fingerprint) VALUES (?1)")?;
             let mut insert = transaction.prepare(
-                "INSERT OR REPLACE INTO vector (model, key, used, components) VALUES (?1, ?2, ?3, ?4)",
+                "INSERT OR REPLACE INTO vector (model, key, used, components)
+                 SELECT id, ?2, ?3, ?4 FROM model WHERE fingerprint = ?1",
             )?;
-            for (key, vector) in vectors {
-                insert.execute(params![model, key.0, today(), encode(vector)])?;
+            let mut last = None;
+            for ((model, key), vector) in vectors {
+                if last != Some(model) {
+                    name.execute([&model.0])?;
+                    last = Some(model);
+                }
+                insert.execute(params![model.0, key.0, today(), encode(vector)])?;
             }
             stamp(&transaction, &self.stale)?;
         }
@@ -201,7 +259,7 @@ impl EmbeddingCache {
         Ok(())
     }
 
-    /// Entries and bytes.
+    /// Entries and bytes of what is written.
     pub fn stats(&self) -> Result<CacheStats, CacheError> {
         let entries =
             self.connection.query_row("SELECT count(*) FROM vector", [], |row| row.get::<_, i64>(0));
@@ -240,7 +298,11 @@ impl EmbeddingCache {
 
 impl Drop for EmbeddingCache {
     fn drop(&mut self) {
-        // A stamp that is lost makes an entry look older than it is.
+        // What is lost is computed again, and a stamp that is lost makes an entry look
+        // older than it is.
+        if let Err(error) = self.flush() {
+            tracing::warn!(%error, "vectors are not kept for other worktrees");
+        }
         let _ = stamp(&self.connection, &self.stale);
     }
 }
@@ -330,11 +392,23 @@ mod tests {
         let mut cache = EmbeddingCache::open(&path, 1 << 20).expect("opened");
         cache.put_many(&model("a"), &put).expect("put");
         cache.put_many(&model("a"), &put[..1]).expect("put again");
+        cache.put_many(&model("b"), &put[..1]).expect("put");
+        // Found at once by who put it, and by others once it is written.
         let mut other = EmbeddingCache::open(&path, 1 << 20).expect("opened twice");
-        assert_eq!(other.get_many(&model("a"), &keys).expect("found"), put);
-        assert_eq!(other.get_many(&model("b"), &keys).expect("no such model"), []);
+        assert_eq!(cache.get_many(&model("b"), &keys).expect("found"), put[..1]);
+        assert_eq!(other.get_many(&model("b"), &keys).expect("not yet"), []);
+        cache.flush().expect("written");
+        for cache in [&mut cache, &mut other] {
+            assert_eq!(cache.get_many(&model("a"), &keys).expect("found"), put);
+            assert_eq!(cache.get_many(&model("b"), &keys).expect("found"), put[..1]);
+        }
+        assert_eq!(other.get_many(&model("c"), &keys).expect("no such model"), []);
         assert_eq!(other.get_many(&model("a"), &[VectorKey::of("?")]).expect("no such key"), []);
-        assert_eq!(other.stats().expect("stats").entries, 100);
+        assert_eq!(other.stats().expect("stats").entries, 101);
+        // Also by closing it.
+        cache.put_many(&model("b"), &put[1..2]).expect("put");
+        drop(cache);
+        assert_eq!(other.get_many(&model("b"), &keys).expect("found"), put[..2]);
     }
 
     #[test]
@@ -343,10 +417,12 @@ mod tests {
         let mut cache = EmbeddingCache::open(&dir.path().join("cache"), 64 << 10).expect("opened");
         let put = entries(3000);
         cache.put_many(&model("a"), &put).expect("put");
+        cache.flush().expect("written");
         cache.connection.execute("UPDATE vector SET used = used - 2", []).expect("aged");
         let recent = [put[0].0];
         assert_eq!(cache.get_many(&model("a"), &recent).expect("found").len(), 1);
-        cache.put_many(&model("a"), &[(VectorKey::of("new"), vector(1))]).expect("stamps");
+        cache.put_many(&model("a"), &[(VectorKey::of("new"), vector(1))]).expect("put");
+        cache.flush().expect("stamps");
         cache.evict().expect("evicted");
         let stats = cache.stats().expect("stats");
         assert!(stats.bytes <= 64 << 10 && stats.entries > 100, "{stats:?}");
@@ -359,10 +435,12 @@ mod tests {
         let mut cache = EmbeddingCache::open(&dir.path().join("cache"), 1 << 20).expect("opened");
         let put = entries(1);
         cache.put_many(&model("a"), &put).expect("put");
+        cache.flush().expect("written");
         let rotten = "UPDATE vector SET components = zeroblob(length(components))";
         assert_eq!(cache.connection.execute(rotten, []).expect("changed"), 1);
         assert_eq!(cache.get_many(&model("a"), &[put[0].0]).expect("a miss"), []);
         cache.put_many(&model("a"), &put).expect("put again");
+        cache.flush().expect("written");
         assert_eq!(cache.get_many(&model("a"), &[put[0].0]).expect("found"), put);
     }
 
@@ -373,6 +451,7 @@ mod tests {
         std::fs::write(&path, b"not a database, and long enough to be looked at as one").expect("written");
         let mut cache = EmbeddingCache::open(&path, 1 << 20).expect("begun anew");
         cache.put_many(&model("a"), &entries(1)).expect("put");
+        cache.flush().expect("written");
         assert!(dir.path().join("cache.aside-1").exists());
     }
 

@@ -12,9 +12,12 @@
 //! | `ignore`, `attributes`, `nested` | ignore patterns, linguist attributes, nested repositories |
 //! | `walk` | the file list |
 //! | `read` | a file's bytes with a signature that can be trusted |
+//! | `places` | what to watch in git's own directories |
+//! | `worktrees` | the worktrees of a repository |
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::manifest::Stat;
 use crate::path::{AbsPath, RepoPath};
@@ -26,9 +29,11 @@ mod head;
 mod ignore;
 mod nested;
 mod open;
+mod places;
 mod read;
 mod tracked;
 mod walk;
+mod worktrees;
 
 #[cfg(test)]
 mod tests;
@@ -36,8 +41,10 @@ mod tests;
 pub use error::{GitError, ReadError};
 pub use ignore::PatternMatch;
 pub use open::LOCAL_ENV_VARS;
+pub use places::{GitChange, GitPlace};
 pub use read::{Contents, now_ns, read_file, trusted};
 pub use walk::IGNORE_FILE;
+pub use worktrees::{RegisteredWorktree, worktrees};
 
 /// An open worktree. Cheap to keep; every reading method looks at the disk anew,
 /// settings included.
@@ -90,8 +97,21 @@ pub struct FileEntry {
 pub struct Listing {
     /// The files.
     pub entries: Vec<FileEntry>,
+    /// Every directory that was read, the root left out, sorted: a file may come to be
+    /// shown in these and no others. Empty ones count; ignored ones only where they hold
+    /// tracked files.
+    pub directories: Vec<RepoPath>,
     /// Directories that could not be read (their files keep their last state), with why; sorted.
     pub unreadable: Vec<(RepoPath, String)>,
+}
+
+/// The path that names the project with this canonical common directory, see
+/// [`Worktree::project_path`]. Nothing has to be there any more.
+pub fn project_path(common_dir: &Path) -> &Path {
+    match (common_dir.file_name(), common_dir.parent()) {
+        (Some(name), Some(parent)) if name == ".git" => parent,
+        _ => common_dir,
+    }
 }
 
 impl Worktree {
@@ -121,11 +141,7 @@ impl Worktree {
     /// The path that names the project, the same for all worktrees of the repository:
     /// the directory that holds `.git`, or the repository itself where it is bare or apart.
     pub fn project_path(&self) -> &Path {
-        let common = self.common_dir().as_path();
-        match (common.file_name(), common.parent()) {
-            (Some(name), Some(parent)) if name == ".git" => parent,
-            _ => common,
-        }
+        project_path(self.common_dir().as_path())
     }
 
     /// What tells this repository from a later one at the same path.
@@ -150,6 +166,7 @@ impl Worktree {
             tracing::warn!("{path}: {why}: what is indexed below it stays as it was; check its permissions");
         }
         listing.entries.retain(|entry| !self.is_hidden(&entry.path));
+        listing.directories.retain(|directory| !self.is_hidden(directory));
         Ok(listing)
     }
 
@@ -168,6 +185,19 @@ impl Worktree {
     /// Whether `path` is one that [`Worktree::hide`] leaves out.
     pub fn is_hidden(&self, path: &RepoPath) -> bool {
         self.hidden.iter().any(|dir| path == dir || path.ancestors().any(|above| above == dir.as_bstr()))
+    }
+
+    /// Where to look for changes on git's side: the entries, of directories that exist now,
+    /// whose change may change the answers of this type.
+    pub fn git_places(&self) -> Vec<GitPlace> {
+        places::places(&self.located)
+    }
+
+    /// Since when git's `index.lock` of this worktree exists; `None` where it does not.
+    /// While it does, files are being replaced; one that is old was left by a crash.
+    pub fn index_locked(&self) -> Option<SystemTime> {
+        let lock = self.git_dir().as_path().join("index.lock");
+        std::fs::symlink_metadata(lock).and_then(|metadata| metadata.modified()).ok()
     }
 
     /// The pattern for which git ignores the untracked `path`; `None` where none does.

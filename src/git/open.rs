@@ -86,6 +86,15 @@ pub(super) fn reopen(located: &Located) -> Result<gix::Repository, GitError> {
     Ok(repo)
 }
 
+/// Opens the repository whose own directory is `git_dir`, also where it is bare.
+pub(super) fn open_git_dir(git_dir: &Path) -> Result<gix::Repository, GitError> {
+    if std::fs::symlink_metadata(git_dir).is_err_and(|error| error.kind() == std::io::ErrorKind::NotFound) {
+        return Err(GitError::NoSuchPath { path: git_dir.to_owned() });
+    }
+    let repo = options().open_path_as_is(true).open(git_dir).map_err(|error| refused(git_dir, &error))?;
+    Ok(repo.to_thread_local())
+}
+
 fn locate(repo: &gix::Repository, path: &Path) -> Result<Located, GitError> {
     let git_dir = canonical(repo.git_dir())?;
     let common_dir = canonical(repo.common_dir())?;
@@ -110,7 +119,7 @@ fn locate(repo: &gix::Repository, path: &Path) -> Result<Located, GitError> {
 }
 
 /// The git directory that `.git`, a directory or a file that names one, stands for.
-fn canonical_git_dir(dot_git: &Path) -> Option<PathBuf> {
+pub(super) fn canonical_git_dir(dot_git: &Path) -> Option<PathBuf> {
     if dot_git.is_dir() {
         return dot_git.canonicalize().ok();
     }

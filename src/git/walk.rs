@@ -73,6 +73,8 @@ pub(super) fn list(
     let Walk { mut listing, linguist, .. } = walk;
     listing.entries.sort_unstable_by(|a, b| a.path.cmp(&b.path));
     listing.entries.dedup_by(|a, b| a.path == b.path);
+    listing.directories.sort_unstable();
+    listing.directories.dedup();
     listing.unreadable.sort_unstable();
     if linguist {
         attributes::apply(repo, root, &tracked.index, &mut listing.entries)?;
@@ -133,6 +135,7 @@ impl Walk<'_> {
             Ok(names) => names,
             Err(errno) => return self.unreadable(&dir.path, errno),
         };
+        self.listing.directories.extend(RepoPath::new(dir.path.clone()));
         self.extend_patterns(&mut dir, &fd, &names)?;
         // In inode order the disk is read front to back: a cold walk is three times faster.
         names.sort_unstable_by_key(|name| name.inode);

@@ -2,12 +2,13 @@
 //! ever seen, else by the model; edited and newest files first.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::ControlFlow;
 
 use super::freshness::needed;
 use super::outcome::{Outcome, VectorCounts};
 use super::prepare::texts;
 use super::run::chunks;
-use super::{IndexError, Indexer, Progress};
+use super::{IndexError, Indexer, Observe, Progress};
 use crate::embed::{EmbedError, Embedder, EmbeddingCache, Leg};
 use crate::git::Listing;
 use crate::id::{Fingerprint, VectorKey};
@@ -23,10 +24,22 @@ const CACHE_VECTORS: usize = 64;
 /// Keys asked of the cache at a time.
 const LOOKUP_KEYS: usize = 512;
 
+/// Which of the missing vectors a run fills.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scope {
+    /// All of them.
+    #[default]
+    All,
+    /// Those of the files that this run found changed.
+    Changed,
+}
+
 /// Where vectors come from. The model is loaded only when a text is in no cache.
 pub struct Vectors<'a> {
+    /// Which are filled.
+    pub scope: Scope,
     /// The machine's embedding cache, if it can be used.
-    pub cache: Option<EmbeddingCache>,
+    pub cache: Option<&'a mut EmbeddingCache>,
     /// Loads the model of a leg.
     pub load: LoadModel<'a>,
 }
@@ -35,22 +48,25 @@ pub struct Vectors<'a> {
 pub type LoadModel<'a> = Box<dyn FnMut(Leg) -> Result<Box<dyn Embedder>, EmbedError> + 'a>;
 
 impl Indexer<'_> {
-    /// Fills every leg; with `vectors` absent it only counts.
+    /// Fills every leg, the files `changed` by this run first; with `vectors` absent it
+    /// only counts.
     pub(super) fn fill(
         &self,
         manifest: &Manifest,
         listing: &Listing,
+        changed: &[RepoPath],
         mut vectors: Option<&mut Vectors<'_>>,
         outcome: &mut Outcome,
-        observe: &mut dyn FnMut(Progress),
-    ) -> Result<(), IndexError> {
+        observe: Observe<'_>,
+    ) -> Result<ControlFlow<()>, IndexError> {
+        let mut flow = ControlFlow::Continue(());
         for leg in Leg::ALL {
             if self.options.legs[leg.index()].is_none() {
                 continue;
             }
             let needed = needed(manifest, leg);
             let present = self.database.vector_keys(self.collection, leg)?;
-            let missing: HashSet<VectorKey> = needed.difference(&present).copied().collect();
+            let mut missing: HashSet<VectorKey> = needed.difference(&present).copied().collect();
             let mut counts = VectorCounts {
                 needed: needed.len() as u64,
                 present: (needed.len() - missing.len()) as u64,
@@ -58,8 +74,14 @@ impl Indexer<'_> {
                 over_limit: over_limit(manifest, leg),
                 ..VectorCounts::default()
             };
+            let changed: HashSet<&RepoPath> = changed.iter().collect();
+            if vectors.as_ref().is_some_and(|vectors| vectors.scope == Scope::Changed) {
+                let records = changed.iter().filter_map(|path| manifest.get(*path));
+                let keys = records.flat_map(chunks).filter_map(|chunk| chunk.vectors[leg.index()]);
+                missing = keys.filter(|key| missing.contains(key)).collect();
+            }
             let result = match vectors.as_deref_mut() {
-                Some(vectors) if !missing.is_empty() => {
+                Some(vectors) if !missing.is_empty() && flow.is_continue() => {
                     let mut filling = Filling {
                         indexer: self,
                         leg,
@@ -68,16 +90,20 @@ impl Indexer<'_> {
                         counts: &mut counts,
                         batch: Batch::default(),
                     };
-                    filling.fill(manifest, listing, outcome, observe)
+                    let files = order(manifest, listing, &changed);
+                    let urgent = files.partition_point(|(path, _)| changed.contains(path));
+                    filling.fill(files.split_at(urgent), outcome, observe)
                 }
-                _ => Ok(()),
+                _ => Ok(flow),
             };
             outcome.vectors[leg.index()] = Some(counts);
-            result?;
+            flow = result?;
         }
-        Ok(())
+        Ok(flow)
     }
 }
+
+type Files<'f> = &'f [(&'f RepoPath, &'f FileRecord)];
 
 /// One leg being filled.
 struct Filling<'a, 'v> {
@@ -91,35 +117,50 @@ struct Filling<'a, 'v> {
 }
 
 impl Filling<'_, '_> {
+    /// Fills the files of both slices in their order. The first are committed on their own,
+    /// so that an edit does not wait for what was missing before it.
     fn fill(
         &mut self,
-        manifest: &Manifest,
-        listing: &Listing,
+        (urgent, rest): (Files<'_>, Files<'_>),
         outcome: &mut Outcome,
-        observe: &mut dyn FnMut(Progress),
-    ) -> Result<(), IndexError> {
-        let files = order(manifest, listing);
-        self.take_cached(&files, outcome, observe)?;
-        if !self.missing.is_empty() {
-            self.compute(&files, outcome, observe)?;
+        observe: Observe<'_>,
+    ) -> Result<ControlFlow<()>, IndexError> {
+        for files in [urgent, rest] {
+            let mut flow = self.take_cached(files, outcome, observe)?;
+            if flow.is_continue() && self.misses(files) {
+                flow = self.compute(files, outcome, observe)?;
+            }
+            self.commit(outcome)?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
         }
-        self.commit(outcome)
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn misses(&self, files: Files<'_>) -> bool {
+        files.iter().flat_map(|(_, record)| self.keys(record)).any(|key| self.missing.contains(&key))
+    }
+
+    /// Keys of this leg's vectors of a file.
+    fn keys<'m>(&self, record: &'m FileRecord) -> impl Iterator<Item = VectorKey> + use<'m> {
+        let leg = self.leg.index();
+        chunks(record).iter().filter_map(move |chunk| chunk.vectors[leg])
     }
 
     fn take_cached(
         &mut self,
-        files: &[(&RepoPath, &FileRecord)],
+        files: Files<'_>,
         outcome: &mut Outcome,
-        observe: &mut dyn FnMut(Progress),
-    ) -> Result<(), IndexError> {
+        observe: Observe<'_>,
+    ) -> Result<ControlFlow<()>, IndexError> {
         if self.vectors.cache.is_none() {
-            return Ok(());
+            return Ok(ControlFlow::Continue(()));
         }
         let mut seen = HashSet::new();
         let keys: Vec<VectorKey> = files
             .iter()
-            .flat_map(|(_, record)| chunks(record))
-            .filter_map(|chunk| chunk.vectors[self.leg.index()])
+            .flat_map(|(_, record)| self.keys(record))
             .filter(|key| self.missing.contains(key) && seen.insert(*key))
             .collect();
         let model = self.model_fingerprint();
@@ -137,27 +178,27 @@ impl Filling<'_, '_> {
                     self.vectors.cache = None;
                 }
             }
-            self.show(observe);
+            if self.show(observe).is_break() {
+                return Ok(ControlFlow::Break(()));
+            }
         }
-        Ok(())
+        Ok(ControlFlow::Continue(()))
     }
 
     fn compute(
         &mut self,
-        files: &[(&RepoPath, &FileRecord)],
+        files: Files<'_>,
         outcome: &mut Outcome,
-        observe: &mut dyn FnMut(Progress),
-    ) -> Result<(), IndexError> {
+        observe: Observe<'_>,
+    ) -> Result<ControlFlow<()>, IndexError> {
         let mut embedder = (self.vectors.load)(self.leg)?;
         let model = embedder.fingerprint().clone();
         let mut computed: Vec<(VectorKey, Vec<f32>)> = Vec::new();
         let root = self.indexer.worktree.root();
-        for (path, record) in files {
+        let mut flow = ControlFlow::Continue(());
+        'files: for (path, record) in files {
             let wanted = |key: &VectorKey| self.missing.contains(key);
-            let any = chunks(record)
-                .iter()
-                .filter_map(|chunk| chunk.vectors[self.leg.index()])
-                .any(|key| wanted(&key));
+            let any = self.keys(record).any(|key| wanted(&key));
             let (true, Some(content)) = (any, &record.content) else { continue };
             let texts: BTreeMap<_, _> = texts(root, path, content, self.leg, self.indexer.options, &wanted);
             for (key, text) in texts {
@@ -169,11 +210,14 @@ impl Filling<'_, '_> {
                     self.remember(&model, &mut computed);
                 }
                 self.put(key, vector, outcome)?;
-                self.show(observe);
+                flow = self.show(observe);
+                if flow.is_break() {
+                    break 'files;
+                }
             }
         }
         self.remember(&model, &mut computed);
-        Ok(())
+        Ok(flow)
     }
 
     fn remember(&mut self, model: &Fingerprint, computed: &mut Vec<(VectorKey, Vec<f32>)>) {
@@ -203,9 +247,9 @@ impl Filling<'_, '_> {
         Ok(())
     }
 
-    fn show(&self, observe: &mut dyn FnMut(Progress)) {
+    fn show(&self, observe: Observe<'_>) -> ControlFlow<()> {
         let total = self.counts.needed;
-        observe(Progress::Vectors { done: total - self.counts.pending, total });
+        observe(Progress::Vectors { done: total - self.counts.pending, total })
     }
 
     /// The cache goes by the model alone: its other key is the text itself.
@@ -215,14 +259,19 @@ impl Filling<'_, '_> {
     }
 }
 
-/// Files in the order in which their vectors are wanted: untracked ones first, as
-/// they are being worked on, then by time of change, newest first.
-fn order<'m>(manifest: &'m Manifest, listing: &Listing) -> Vec<(&'m RepoPath, &'m FileRecord)> {
-    let changed: HashMap<&RepoPath, i64> =
+/// Files in the order in which their vectors are wanted: those just found `changed` first,
+/// then untracked ones, as they are being worked on, then by time of change, newest first.
+fn order<'m>(
+    manifest: &'m Manifest,
+    listing: &Listing,
+    changed: &HashSet<&RepoPath>,
+) -> Vec<(&'m RepoPath, &'m FileRecord)> {
+    let times: HashMap<&RepoPath, i64> =
         listing.entries.iter().map(|entry| (&entry.path, entry.stat.mtime_ns)).collect();
     let mut files: Vec<_> = manifest.iter().collect();
     files.sort_by_key(|(path, record)| {
-        (record.tracked, std::cmp::Reverse(changed.get(path).copied().unwrap_or(i64::MIN)), *path)
+        let time = times.get(path).copied().unwrap_or(i64::MIN);
+        (!changed.contains(path), record.tracked, std::cmp::Reverse(time), *path)
     });
     files
 }

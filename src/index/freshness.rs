@@ -74,35 +74,6 @@ impl Freshness {
     pub fn is_fresh(&self) -> bool {
         self.complete && self.pending == 0
     }
-
-    /// One sentence for people.
-    pub fn sentence(&self) -> String {
-        let short = |commit: &Option<String>| match commit {
-            Some(id) => id.chars().take(10).collect(),
-            None => "no commit".to_owned(),
-        };
-        let at = short(&self.indexed_commit);
-        let mut text = match (self.pending, self.complete) {
-            (_, false) => format!("partly indexed at {at}"),
-            (0, true) => format!("fresh at {at}"),
-            (1, true) => format!("indexed at {at}, 1 file may have changed since"),
-            (pending, true) => format!("indexed at {at}, {pending} files may have changed since"),
-        };
-        if self.indexed_commit != self.head.commit {
-            text.push_str(&format!(", HEAD is {}", short(&self.head.commit)));
-        }
-        for leg in Leg::ALL {
-            if let Some((present, needed)) = self.vectors[leg.index()]
-                && present < needed
-            {
-                text.push_str(&format!(", {leg} vectors {}%", present * 100 / needed));
-            }
-        }
-        if !self.is_fresh() {
-            text.push_str(" (`indexer once` brings it up to date)");
-        }
-        text
-    }
 }
 
 /// Whether the file still has the content that was indexed.

@@ -18,13 +18,15 @@ mod run;
 mod state;
 mod verify;
 
+use std::ops::ControlFlow;
+
 use crate::embed::{EmbedError, TokenCounter};
-use crate::git::GitError;
+use crate::git::{GitError, Head, Listing};
 use crate::id::Fingerprint;
 use crate::store::StoreError;
 use crate::tenant::TenantError;
 
-pub use dense::{LoadModel, Vectors};
+pub use dense::{LoadModel, Scope, Vectors};
 pub use freshness::Freshness;
 pub use outcome::{ByteCounts, ChunkCounts, FileCounts, FullReason, Outcome, Timing, VectorCounts};
 pub use run::{Indexer, Run};
@@ -68,11 +70,19 @@ impl LegOptions {
     }
 }
 
-/// What a run is doing, for a progress display.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Progress {
+/// What a run is doing. Whoever observes it may end the run at any of these points with
+/// [`ControlFlow::Break`]: what was done so far is committed, and a later run goes on.
+#[derive(Clone, Copy, Debug)]
+pub enum Progress<'a> {
     /// Listing the worktree's files.
     Listing,
+    /// The files were listed. Ended here, the run has not opened the collection.
+    Listed {
+        /// HEAD.
+        head: &'a Head,
+        /// The files.
+        listing: &'a Listing,
+    },
     /// Looking at changed files.
     Files {
         /// Files looked at.
@@ -90,6 +100,9 @@ pub enum Progress {
         total: u64,
     },
 }
+
+/// Told what a run is doing; says whether it goes on.
+pub type Observe<'a> = &'a mut dyn FnMut(Progress<'_>) -> ControlFlow<()>;
 
 /// A run could not be done. Messages name the subject and the way out.
 #[derive(Debug, thiserror::Error)]

@@ -62,6 +62,8 @@ pub struct Outcome {
     pub commits: u64,
     /// Directories that could not be read; what was known of their files is kept.
     pub unreadable_directories: u64,
+    /// Whether the observer ended the run early. What was done is committed.
+    pub interrupted: bool,
     /// Where the time went.
     pub timing: Timing,
 }

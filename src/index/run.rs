@@ -1,6 +1,7 @@
 //! One run over one worktree.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -8,7 +9,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use super::outcome::{ByteCounts, ChunkCounts, FileCounts, FullReason, Outcome, Timing};
 use super::prepare::{Found, Prepared, chunk_ref, prepare};
 use super::state::{FORMAT_VERSION, IndexState};
-use super::{IndexError, Options, Progress, Vectors};
+use super::{IndexError, Observe, Options, Progress, Vectors};
 use crate::delta::{self, Change};
 use crate::embed::Leg;
 use crate::git::{FileEntry, Head, Listing, Worktree};
@@ -50,7 +51,7 @@ impl Indexer<'_> {
         &self,
         run: Run,
         mut vectors: Option<&mut Vectors<'_>>,
-        observe: &mut dyn FnMut(Progress),
+        observe: Observe<'_>,
     ) -> Result<Outcome, IndexError> {
         let mut lost = None;
         loop {
@@ -76,12 +77,29 @@ impl Indexer<'_> {
         run: Run,
         lost: Option<FullReason>,
         vectors: Option<&mut Vectors<'_>>,
-        observe: &mut dyn FnMut(Progress),
+        observe: Observe<'_>,
     ) -> Result<Outcome, IndexError> {
         let began = Instant::now();
-        observe(Progress::Listing);
+        let mut stopped = observe(Progress::Listing).is_break();
         let head = self.worktree.head()?;
         let listing = self.worktree.list()?;
+        stopped |= observe(Progress::Listed { head: &head, listing: &listing }).is_break();
+        let mut outcome = Outcome {
+            collection: self.collection.clone(),
+            full: None,
+            head: head.clone(),
+            files: FileCounts { listed: listing.entries.len() as u64, ..FileCounts::default() },
+            chunks: ChunkCounts::default(),
+            vectors: [None, None],
+            bytes: ByteCounts::default(),
+            commits: 0,
+            unreadable_directories: listing.unreadable.len() as u64,
+            interrupted: stopped,
+            timing: Timing { list: began.elapsed(), ..Timing::default() },
+        };
+        if stopped {
+            return Ok(outcome);
+        }
         let identity = self.worktree.identity()?;
         let new =
             self.state(&head, &format!("{} {} {:?}", identity.git_dir, identity.inode, identity.created_ns));
@@ -89,22 +107,9 @@ impl Indexer<'_> {
         let old_state = snapshot.state.as_deref().and_then(IndexState::from_json).unwrap_or_default();
         let mut manifest = snapshot.manifest;
         let delta = delta::diff(&manifest, &listing);
-        let mut outcome = Outcome {
-            collection: self.collection.clone(),
-            full,
-            head: head.clone(),
-            files: FileCounts {
-                listed: listing.entries.len() as u64,
-                unchanged: delta.unchanged,
-                ..FileCounts::default()
-            },
-            chunks: ChunkCounts::default(),
-            vectors: [None, None],
-            bytes: ByteCounts::default(),
-            commits: 0,
-            unreadable_directories: listing.unreadable.len() as u64,
-            timing: Timing { list: began.elapsed(), ..Timing::default() },
-        };
+        outcome.full = full;
+        outcome.files.unchanged = delta.unchanged;
+        outcome.timing.list = began.elapsed();
         let begun = IndexState { commit: None, branch: None, complete: false, ..new.clone() };
         let mut writer = Writer {
             indexer: self,
@@ -118,11 +123,16 @@ impl Indexer<'_> {
             changed: Vec::new(),
             outcome: &mut outcome,
         };
-        self.look(&delta.changes, &mut writer, observe)?;
+        stopped = self.look(&delta.changes, &mut writer, observe)?.is_break();
         let changed = std::mem::take(&mut writer.changed);
         let same_state =
             old_state == IndexState { complete: true, indexed_at: old_state.indexed_at, ..new.clone() };
-        if !same_state || !writer.is_empty() {
+        if stopped {
+            // The state stays what it was: there is more to look at.
+            if !writer.is_empty() {
+                writer.flush()?;
+            }
+        } else if !same_state || !writer.is_empty() {
             let done = IndexState { complete: true, indexed_at: now(), ..new };
             writer.batch.state = Some(done.to_json());
             writer.flush()?;
@@ -132,9 +142,11 @@ impl Indexer<'_> {
         }
         count_skipped(&manifest, &listing, &mut outcome);
         outcome.chunks.total = manifest.values().map(|record| chunks(record).len() as u64).sum();
-        observe(Progress::Searchable);
         let embedding = Instant::now();
-        self.fill(&manifest, &listing, vectors, &mut outcome, observe)?;
+        stopped = stopped || observe(Progress::Searchable).is_break();
+        let vectors = if stopped { None } else { vectors };
+        outcome.interrupted =
+            self.fill(&manifest, &listing, &changed, vectors, &mut outcome, observe)?.is_break() || stopped;
         outcome.timing.embed = embedding.elapsed();
         outcome.timing.total = began.elapsed();
         Ok(outcome)
@@ -194,8 +206,8 @@ impl Indexer<'_> {
         &self,
         changes: &[Change],
         writer: &mut Writer<'_>,
-        observe: &mut dyn FnMut(Progress),
-    ) -> Result<(), IndexError> {
+        observe: Observe<'_>,
+    ) -> Result<ControlFlow<()>, IndexError> {
         let began = Instant::now();
         let mut entries: Vec<(&FileEntry, Option<FileRecord>)> = Vec::new();
         for change in changes {
@@ -226,9 +238,11 @@ impl Indexer<'_> {
             drop(send);
             for (done, prepared) in (1..).zip(receive) {
                 writer.put(prepared)?;
-                observe(Progress::Files { done, total });
+                if observe(Progress::Files { done, total }).is_break() {
+                    return Ok(ControlFlow::Break(()));
+                }
             }
-            Ok(())
+            Ok(ControlFlow::Continue(()))
         });
         let stored = writer.outcome.timing.store;
         writer.outcome.timing.parse = began.elapsed().saturating_sub(stored);

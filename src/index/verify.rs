@@ -97,7 +97,7 @@ pub struct ExplainedChunk {
 
 impl Indexer<'_> {
     /// Compares every file's bytes with every record and point, and reads all of the store.
-    pub fn verify(&self, observe: &mut dyn FnMut(Progress)) -> Result<Verification, IndexError> {
+    pub fn verify(&self, observe: &mut dyn FnMut(Progress<'_>)) -> Result<Verification, IndexError> {
         observe(Progress::Listing);
         let listing = self.worktree.list()?;
         let mut result = Verification {

@@ -78,7 +78,7 @@ pub(crate) fn record(points: &[Point]) -> FileRecord {
 }
 
 /// A point as the store gives it back.
-fn stored(point: &Point) -> Point {
+pub(crate) fn stored(point: &Point) -> Point {
     Point { terms: Vec::new(), ..point.clone() }
 }
 

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::embed::Leg;
 use crate::id::{CollectionName, ContentHash, DatabaseName, Fingerprint, PointId, VectorKey};
@@ -19,7 +20,7 @@ use crate::path::RepoPath;
 mod contract;
 pub mod embedded;
 
-pub use embedded::EmbeddedStore;
+pub use embedded::{EmbeddedStore, Inventory, StoredCollection};
 
 /// What a chunk of code is, and where: a pure function of (path, bytes, options).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -190,7 +191,7 @@ pub trait Store: Send + Sync {
         db: &DatabaseName,
         collection: &CollectionName,
         leg: Leg,
-    ) -> Result<HashSet<VectorKey>, StoreError>;
+    ) -> Result<Arc<HashSet<VectorKey>>, StoreError>;
     /// Best `limit` points for each probe, best first, all on one state of the collection.
     fn search(
         &self,

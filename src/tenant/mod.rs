@@ -159,7 +159,7 @@ impl Database {
         &self,
         collection: &CollectionName,
         leg: Leg,
-    ) -> Result<HashSet<VectorKey>, StoreError> {
+    ) -> Result<Arc<HashSet<VectorKey>>, StoreError> {
         self.store.vector_keys(&self.name, collection, leg)
     }
 

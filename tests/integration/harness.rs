@@ -2,6 +2,7 @@
 //! user's configuration nor the surrounding environment reaches them.
 
 use std::ffi::OsStr;
+use std::io::Write as _;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -201,4 +202,23 @@ pub(crate) fn nul_separated(bytes: &[u8]) -> impl Iterator<Item = &Path> {
         .split(|byte| *byte == 0)
         .filter(|path| !path.is_empty())
         .map(|path| Path::new(OsStr::from_bytes(path)))
+}
+
+/// Says that a test, or a part of one, was not run here, and why.
+pub(crate) fn left_out(what: &str, why: &str) {
+    say(&format!("LEFT OUT: {what}: {why}"));
+}
+
+/// Says what passed, and how much of it. Not captured, unlike `eprintln`.
+pub(crate) fn say(text: &str) {
+    // Nobody listens: no reason to fail.
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// What an environment variable sets, for longer runs than usual.
+pub(crate) fn number(variable: &str, default: u64) -> u64 {
+    match std::env::var(variable) {
+        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")),
+        Err(_) => default,
+    }
 }

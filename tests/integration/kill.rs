@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use crate::harness::Sandbox;
+use crate::harness::{Sandbox, number, say};
 use crate::ops::Rng;
 
 /// Files of this repository: enough work that a moment inside it can be hit.
@@ -25,13 +25,6 @@ const FILES: &[&str] = &[
     "README.md",
     "deny.toml",
 ];
-
-fn number(variable: &str, default: u64) -> u64 {
-    match std::env::var(variable) {
-        Ok(text) => text.parse().unwrap_or_else(|_| panic!("{variable} is a number, not {text:?}")),
-        Err(_) => default,
-    }
-}
 
 /// A repository inside the sandbox.
 fn repository(sandbox: &Sandbox) -> PathBuf {
@@ -102,13 +95,12 @@ fn a_killed_run_is_finished_by_the_next_and_nothing_is_embedded_twice() {
     let undisturbed = sandbox.path("undisturbed");
     let start = Instant::now();
     let outcome = sandbox.indexer_in(&tree, &undisturbed, &["once", "--json"]).expect(0).json();
-    let whole = start.elapsed();
+    let mut whole = start.elapsed();
     let expected = sandbox.indexer_in(&tree, &undisturbed, &["dump"]).expect(0).stdout;
     let all = embedded(&outcome);
     assert!(all > 0, "there is something to embed: {outcome}");
 
     let mut rng = Rng::new(number("INDEXER_KILL_SEED", 1));
-    let mut moment = || whole.mul_f64(rng.below(1000) as f64 / 1000.0);
     let kills = number("INDEXER_KILLS", 3);
     let (mut done, mut round) = (0, 0);
     while done < kills {
@@ -117,15 +109,22 @@ fn a_killed_run_is_finished_by_the_next_and_nothing_is_embedded_twice() {
         assert!(round <= 4 * kills + 4, "runs end before they can be killed");
         // One to three kills on the way of one index, then an undisturbed run.
         let mut before = 0;
-        for _ in 0..=round % 3 {
-            let killed = kill_after(&sandbox, &tree, &data_dir, moment());
-            done += u64::from(killed);
+        for attempt in 0..=round % 3 {
+            let moment = whole.mul_f64(rng.below(1000) as f64 / 1000.0);
+            let start = Instant::now();
+            if kill_after(&sandbox, &tree, &data_dir, moment) {
+                done += 1;
+            } else if attempt == 0 {
+                // A whole run, faster than the first: later moments would all miss it.
+                whole = whole.min(start.elapsed());
+            }
             let after = cached(&sandbox, &tree, &data_dir);
             assert!(after >= before, "the cache lost vectors: {before}, then {after}");
             before = after;
         }
         let outcome = sandbox.indexer_in(&tree, &data_dir, &["once", "--json"]).expect(0).json();
-        assert_eq!(embedded(&outcome), all - before, "all that was not cached, and no more: {outcome}");
+        // Less where the index has vectors that had yet to be cached.
+        assert!(embedded(&outcome) <= all - before, "no more than was not cached ({before}): {outcome}");
         let dump = sandbox.indexer_in(&tree, &data_dir, &["dump"]).expect(0).stdout;
         assert_eq!(dump, expected, "what an undisturbed run leaves");
         sandbox.indexer_in(&tree, &data_dir, &["verify"]).expect(0);
@@ -133,4 +132,6 @@ fn a_killed_run_is_finished_by_the_next_and_nothing_is_embedded_twice() {
         assert_eq!(embedded(&again), 0, "{again}");
         drop(std::fs::remove_dir_all(data_dir));
     }
+    let bytes = expected.len();
+    say(&format!("{done} kills in {round} rounds, each converged to the same {bytes} bytes of dump"));
 }

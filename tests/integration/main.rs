@@ -11,13 +11,21 @@
 //! | `ops` | random git and file operations: the model of what people do to a worktree |
 //! | `property` | after every random operation: incremental = from scratch, and what git shows |
 //! | `kill` | kill -9 at random moments: converges, loses nothing, embeds nothing twice |
+//! | `doctor` | what was broken is found, and nothing is changed by looking |
+//! | `service` | the daemon as a service: what is written, what the manager is told |
+//! | `registry` | worktrees are added, listed and removed |
+//! | `daemon` | the running daemon, started, asked, stopped and killed from outside |
 //! | `hostile` | hostile files, damaged state, refused and full disks: an answer each, never a lost index |
 
+mod daemon;
 mod dependencies;
+mod doctor;
 mod harness;
 mod hostile;
 mod kill;
 mod ops;
 mod pipeline;
 mod property;
+mod registry;
+mod service;
 mod tidy;

@@ -92,6 +92,7 @@ fn the_whole_outcome_of_a_first_run_and_of_one_that_changes_nothing() {
                 "needed": chunks, "present": 0, "cache_hits": 0, "embedded": chunks, "pending": 0, "over_limit": 0,
             } },
             "unreadable_directories": 0,
+            "interrupted": false,
         })
     );
     assert_eq!(
@@ -104,6 +105,7 @@ fn the_whole_outcome_of_a_first_run_and_of_one_that_changes_nothing() {
                 "needed": chunks, "present": chunks, "cache_hits": 0, "embedded": 0, "pending": 0, "over_limit": 0,
             } },
             "unreadable_directories": 0,
+            "interrupted": false,
         })
     );
 }

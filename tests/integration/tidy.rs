@@ -66,14 +66,51 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "redact", "skip", "store", "tenant", "textify",
         ],
     ),
-    // doors
     // It puts the parts together (`textify`'s version is part of the options), and so
     // names `store`'s types; that it calls no store is held below, by the trait.
+    (
+        "engine",
+        &[
+            "config",
+            "embed",
+            "git",
+            "id",
+            "index",
+            "path",
+            "search",
+            "state_dir",
+            "store",
+            "tenant",
+            "textify",
+        ],
+    ),
+    ("wire", &["embed", "git", "id", "index", "language", "path", "search", "store"]),
+    // doors
+    (
+        "daemon",
+        &[
+            "config",
+            "embed",
+            "engine",
+            "git",
+            "id",
+            "index",
+            "path",
+            "search",
+            "state_dir",
+            "store",
+            "telemetry",
+            "tenant",
+            "wire",
+        ],
+    ),
     (
         "cli",
         &[
             "config",
+            "daemon",
             "embed",
+            "engine",
             "git",
             "id",
             "index",
@@ -86,7 +123,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "telemetry",
             "tenant",
-            "textify",
+            "wire",
         ],
     ),
     ("main", &["cli", "config", "telemetry"]),
@@ -121,7 +158,7 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     (r"\bpub(?:\([a-z]+\))? trait\b", &["store", "embed"], "two traits, Store and Embedder"),
     (
         r"\bserde\b",
-        &["config", "state_dir", "index", "search", "cli", "embed", "store"],
+        &["config", "state_dir", "index", "search", "wire", "daemon", "cli", "embed", "store"],
         "serde lives at the edges",
     ),
     (r"\btantivy::", &["store"], "one provider knows its engine"),

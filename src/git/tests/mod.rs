@@ -3,8 +3,10 @@
 
 mod identity;
 mod list;
+mod places;
 mod random;
 mod reading;
+mod worktrees;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;

@@ -27,6 +27,13 @@ pub(super) fn put_option<T>(out: &mut Vec<u8>, value: Option<T>, put: impl FnOnc
     }
 }
 
+/// Appends u32 length and u32 CRC-32 of a record of a log, and the record.
+pub(super) fn put_frame(out: &mut Vec<u8>, record: &[u8]) {
+    out.extend_from_slice(&(record.len() as u32).to_le_bytes());
+    out.extend_from_slice(&crc32fast::hash(record).to_le_bytes());
+    out.extend_from_slice(record);
+}
+
 /// Reads what the functions above wrote.
 pub(super) struct Decoder<'a>(pub(super) &'a [u8]);
 
@@ -72,6 +79,14 @@ impl<'a> Decoder<'a> {
 
     pub(super) fn string(&mut self) -> Option<String> {
         String::from_utf8(self.bytes()?.to_vec()).ok()
+    }
+
+    /// The record in a frame.
+    pub(super) fn frame(&mut self) -> Option<&'a [u8]> {
+        let len = self.u32()?;
+        let checksum = self.u32()?;
+        let record = self.take(len as usize)?;
+        (crc32fast::hash(record) == checksum).then_some(record)
     }
 
     /// `Some(None)` where the value is absent.

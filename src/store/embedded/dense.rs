@@ -5,14 +5,25 @@
 //! that may be among the best are then computed from the file in full precision.
 //! Plain loops over slices: the compiler makes them vector instructions.
 
+use std::sync::Arc;
+
 use tantivy::DocAddress;
 
 use super::vectors::Vectors;
 
-/// Vectors as signed bytes, scaled so that the largest component is 127.
+/// Vectors as signed bytes, scaled so that the largest component is 127. A copy
+/// shares all but what is added to either.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Quantized {
     dimension: usize,
+    blocks: Vec<Arc<Block>>,
+}
+
+/// Vectors of a block.
+const BLOCK: usize = 1024;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Block {
     codes: Vec<i8>,
     /// By vector: the factor from a dot product of codes to a cosine.
     factors: Vec<f32>,
@@ -21,25 +32,31 @@ pub(super) struct Quantized {
 }
 
 impl Quantized {
-    pub(super) fn new(dimension: usize, capacity: usize) -> Quantized {
-        Quantized {
-            dimension,
-            codes: Vec::with_capacity(dimension * capacity),
-            factors: Vec::with_capacity(capacity),
-            errors: Vec::with_capacity(capacity),
-        }
+    pub(super) fn new(dimension: usize) -> Quantized {
+        Quantized { dimension, blocks: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
-        self.factors.len()
+        self.blocks.last().map_or(0, |last| (self.blocks.len() - 1) * BLOCK + last.factors.len())
     }
 
     pub(super) fn push(&mut self, vector: &[f32]) {
-        let start = self.codes.len();
-        self.codes.resize(start + self.dimension, 0);
-        let (factor, error) = quantize(vector, &mut self.codes[start..]);
-        self.factors.push(factor);
-        self.errors.push(error);
+        if self.len().is_multiple_of(BLOCK) {
+            self.blocks.push(Arc::default());
+        }
+        let Some(block) = self.blocks.last_mut().map(Arc::make_mut) else { return };
+        let start = block.codes.len();
+        block.codes.resize(start + self.dimension, 0);
+        let (factor, error) = quantize(vector, &mut block.codes[start..]);
+        block.factors.push(factor);
+        block.errors.push(error);
+    }
+
+    /// Codes, factor and error of a vector.
+    fn get(&self, ordinal: u32) -> (&[i8], f32, f32) {
+        let (block, at) = (ordinal as usize / BLOCK, ordinal as usize % BLOCK);
+        let Block { codes, factors, errors } = &*self.blocks[block];
+        (&codes[at * self.dimension..(at + 1) * self.dimension], factors[at], errors[at])
     }
 }
 
@@ -142,10 +159,8 @@ pub(super) fn nearest(
             continue;
         }
         last = Some(*ordinal);
-        let at = *ordinal as usize;
-        let code = &quantized.codes[at * quantized.dimension..(at + 1) * quantized.dimension];
-        let cosine = dot_codes(&codes, code) as f32 * quantized.factors[at] * query_factor;
-        let error = quantized.errors[at];
+        let (code, factor, error) = quantized.get(*ordinal);
+        let cosine = dot_codes(&codes, code) as f32 * factor * query_factor;
         let bound = error + query_error * (1.0 + error) + 1e-5;
         scanned.push((cosine - bound, cosine + bound, *ordinal));
     }
@@ -199,7 +214,7 @@ mod tests {
                 let copies = if i % 5 == 0 { 0 } else if i % 3 == 0 { 2 } else { 1 };
                 docs.extend((0..copies).map(|c| (i as u32, DocAddress::new(c, i as u32))));
             }
-            let vectors = Vectors::open(OwnedBytes::new(bytes), 37, None).unwrap();
+            let vectors = Vectors::open(OwnedBytes::new(bytes), &[], 37, None).unwrap();
             let allowed = |doc: DocAddress| !doc.doc_id.is_multiple_of(7);
             let exact = |v: &[f32]| {
                 let (l, n) = (dot(v, v).sqrt(), dot(&query, &query).sqrt());

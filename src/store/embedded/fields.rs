@@ -6,11 +6,11 @@
 
 use std::borrow::Cow;
 
+use tantivy::TantivyDocument;
 use tantivy::schema::{
     BytesOptions, Field, IndexRecordOption, NumericOptions, Schema, TextFieldIndexing, TextOptions, Value,
 };
-use tantivy::tokenizer::{Token, TokenStream, Tokenizer};
-use tantivy::{Index, TantivyDocument};
+use tantivy::tokenizer::{Token, TokenStream, Tokenizer, TokenizerManager};
 
 use super::codec::{Decoder, put_bytes, put_option, put_varint};
 use super::manifest_log::{put_keys, read_keys};
@@ -69,11 +69,6 @@ impl Fields {
         }
     }
 
-    /// Prepares an index that has this schema for use.
-    pub(super) fn register(index: &Index) {
-        index.tokenizers().register(LINES, LineTokenizer::default());
-    }
-
     pub(super) fn document(&self, point: &Point) -> TantivyDocument {
         let mut document = TantivyDocument::new();
         document.add_bytes(self.path, &keyword(point.path.as_bytes()));
@@ -103,6 +98,23 @@ impl Fields {
     pub(super) fn point(&self, document: &TantivyDocument) -> Option<Point> {
         decode_payload(document.get_first(self.payload)?.as_bytes()?)
     }
+
+    /// Whether a stored document differs from that of `point` at most in its place.
+    pub(super) fn differs_only_in_place(&self, document: &TantivyDocument, point: &Point) -> bool {
+        let stored = document.get_first(self.payload).and_then(|payload| payload.as_bytes());
+        let Some((stored, former)) = stored.and_then(|bytes| Some((bytes, decode_payload(bytes)?))) else {
+            return false;
+        };
+        let there = Point { bytes: former.bytes, lines: former.lines, ..point.clone() };
+        encode_payload(&there) == stored
+    }
+}
+
+/// The tokenizers that the fields name.
+pub(super) fn tokenizers() -> TokenizerManager {
+    let tokenizers = TokenizerManager::default();
+    tokenizers.register(LINES, LineTokenizer::default());
+    tokenizers
 }
 
 /// 128 bits as two numbers, in the order of the bytes.
@@ -128,9 +140,12 @@ pub(super) fn keyword(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(hashed)
 }
 
-const PAYLOAD_VERSION: u8 = 1;
+const PAYLOAD_VERSION: u8 = 2;
+/// Bytes of BLAKE3 of the terms, which are not kept, to tell whether they have changed.
+const TERMS_DIGEST: usize = 8;
 
-/// Version, fields in order, CRC-32 of all before.
+/// Version, fields in order, CRC-32 of all before. Versions:
+/// 1: the first; 2: with a digest of the terms.
 fn encode_payload(point: &Point) -> Vec<u8> {
     let mut out = Vec::with_capacity(point.text.len() + 192);
     out.push(PAYLOAD_VERSION);
@@ -146,6 +161,8 @@ fn encode_payload(point: &Point) -> Vec<u8> {
         put_varint(&mut out, u64::from(value));
     }
     put_keys(&mut out, &point.vectors);
+    let terms = ContentHash::of(point.terms.join("\n").as_bytes());
+    out.extend_from_slice(&terms.0[..TERMS_DIGEST]);
     put_bytes(&mut out, point.text.as_bytes());
     let checksum = crc32fast::hash(&out);
     out.extend_from_slice(&checksum.to_le_bytes());
@@ -173,7 +190,7 @@ fn decode_payload(bytes: &[u8]) -> Option<Point> {
         bytes: decoder.varint_u32()?..decoder.varint_u32()?,
         lines: (decoder.varint_u32()?, decoder.varint_u32()?),
         vectors: read_keys(&mut decoder)?,
-        text: decoder.string()?,
+        text: decoder.take(TERMS_DIGEST).and_then(|_| decoder.string())?,
         terms: Vec::new(),
     };
     decoder.is_empty().then_some(point)
@@ -247,6 +264,22 @@ mod tests {
             assert_eq!(decode_payload(&damaged), None, "flip at {at}");
             assert_eq!(decode_payload(&bytes[..at]), None, "cut at {at}");
         }
+    }
+
+    #[test]
+    fn only_a_change_of_place_is_one() {
+        let fields = Fields::new();
+        let document = fields.document(&sample());
+        let with = |change: &dyn Fn(&mut Point)| {
+            let mut point = sample();
+            change(&mut point);
+            fields.differs_only_in_place(&document, &point)
+        };
+        assert!(with(&|_| ()) && with(&|p| p.bytes = 7..8) && with(&|p| p.lines = (2, 9)));
+        assert!(!with(&|p| p.terms.push("term".to_owned())));
+        assert!(!with(&|p| p.text.push(' ')) && !with(&|p| p.signature = None));
+        assert!(!with(&|p| p.vectors = [None; 2]));
+        assert!(!fields.differs_only_in_place(&TantivyDocument::new(), &sample()));
     }
 
     #[test]

@@ -5,11 +5,13 @@ use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::Arc;
 use tantivy::schema::{Field, IndexRecordOption};
-use tantivy::{DocAddress, DocSet, Searcher, SegmentReader, TERMINATED, Term};
+use tantivy::{DocAddress, DocSet, SegmentReader, TERMINATED, Term};
 
 use super::fields::{Fields, keyword};
 use super::lexical::for_each_live;
+use super::segment::Segment;
 use crate::store::{Filter, StoreError};
 
 /// Documents that pass a filter; `None` where all live ones do.
@@ -71,11 +73,11 @@ fn compile_paths(patterns: &[String]) -> Result<Paths, StoreError> {
 
 impl CompiledFilter {
     /// The documents that pass.
-    pub(super) fn allowed(&self, searcher: &Searcher, fields: &Fields) -> tantivy::Result<Allowed> {
+    pub(super) fn allowed(&self, segments: &[Arc<Segment>], fields: &Fields) -> tantivy::Result<Allowed> {
         if self.paths.is_none() && self.languages.is_empty() && self.kinds.is_empty() {
             return Ok(Allowed(None));
         }
-        let segments = searcher.segment_readers().iter().map(|segment| self.segment(segment, fields));
+        let segments = segments.iter().map(|segment| self.segment(&segment.reader, fields));
         Ok(Allowed(Some(segments.collect::<tantivy::Result<_>>()?)))
     }
 

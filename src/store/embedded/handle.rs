@@ -8,66 +8,31 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
-use serde::{Deserialize, Serialize};
 use tantivy::columnar::Column;
 use tantivy::directory::error::OpenReadError;
 use tantivy::directory::{Directory, MmapDirectory, OwnedBytes};
-use tantivy::{DocAddress, Index, ReloadPolicy, Searcher, SegmentReader, TantivyDocument, TantivyError};
+use tantivy::{DocAddress, SegmentReader, TantivyError};
 
+use super::changes::{Changes, Place};
+use super::commit::{
+    self, Commit, Extent, SegmentEntry, changes_name, manifest_name, segment_name, vectors_name,
+};
 use super::dense::{self, VectorDocs};
-use super::directory::{Envelope, FileTable, META, ReadDirectory};
 use super::fields::{Fields, ID_COLUMNS, VECTOR_COLUMNS, halves, whole};
 use super::filter::{self, Allowed};
 use super::lexical::{self, LengthStats};
 use super::manifest_log;
 use super::schema_file;
+use super::segment::Segment;
 use super::vectors::Vectors;
 use crate::embed::Leg;
 use crate::id::{PointId, VectorKey};
+use crate::manifest::Manifest;
 use crate::store::{Filter, Probe, Schema, Scored, Snapshot, Stats, StoreError};
 
-/// Subdirectory of the tantivy index.
-pub(super) const INDEX: &str = "index";
-/// Decompressed blocks of payload (16 KiB) kept by segment.
-const PAYLOAD_CACHE_BLOCKS: usize = 32;
-
 const SHORT: &str = "it is shorter than was committed";
-
-/// What a commit says of the files beside the index. Kept as the payload of
-/// tantivy's commit, so that both change at once.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Commit {
-    /// Drawn when the collection is created: tells it from another of the same
-    /// name that was there before.
-    pub(super) origin: u64,
-    /// Manifest log.
-    pub(super) manifest: Extent,
-    /// Vector file of each leg that is on.
-    pub(super) vectors: [Option<Extent>; Leg::ALL.len()],
-}
-
-/// How much of an append-only file counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Extent {
-    /// Last part of the file's name; each compaction makes the next.
-    pub(super) number: u64,
-    /// Bytes that count.
-    pub(super) len: u64,
-    /// Bytes when it was last compacted, or last found not worth it.
-    pub(super) base: u64,
-}
-
-/// Name of the manifest log.
-pub(super) fn manifest_name(extent: &Extent) -> String {
-    format!("manifest.{}", extent.number)
-}
-
-/// Name of a leg's vector file.
-pub(super) fn vectors_name(leg: Leg, extent: &Extent) -> String {
-    format!("vectors.{leg}.{}", extent.number)
-}
 
 /// One committed state, open.
 pub(super) struct Handle {
@@ -75,11 +40,12 @@ pub(super) struct Handle {
     pub(super) schema: Schema,
     /// The commit record's bytes: equal bytes are the same state.
     pub(super) record: Vec<u8>,
-    pub(super) envelope: Envelope,
     pub(super) commit: Commit,
     pub(super) fields: Fields,
-    pub(super) searcher: Searcher,
+    pub(super) segments: Vec<Arc<Segment>>,
     manifest: File,
+    /// What a part of the manifest log says, from its start.
+    replayed: Mutex<Replayed>,
     /// Mapped when the handle is made: a later state may remove the files.
     vector_files: [Option<OwnedBytes>; Leg::ALL.len()],
     vectors: [OnceLock<Arc<Vectors>>; Leg::ALL.len()],
@@ -88,9 +54,16 @@ pub(super) struct Handle {
     lengths: OnceLock<LengthStats>,
 }
 
+#[derive(Default)]
+struct Replayed {
+    manifest: Manifest,
+    /// Bytes of the log.
+    len: u64,
+}
+
 /// Reads the commit record's bytes.
 pub(super) fn read_record(root: &Path) -> Result<Vec<u8>, StoreError> {
-    let path = root.join(INDEX).join(META);
+    let path = root.join(commit::NAME);
     fs::read(&path).map_err(|e| missing_is_damage(&path, e))
 }
 
@@ -126,54 +99,53 @@ impl Handle {
     /// earlier state of it, has verified and loaded is taken over.
     pub(super) fn open(root: &Path, record: Vec<u8>, former: Option<&Handle>) -> Result<Handle, StoreError> {
         let schema = schema_file::read(root)?;
-        let directory = root.join(INDEX);
-        let record_path = directory.join(META);
-        let envelope = Envelope::decode(&record).map_err(|e| StoreError::corrupt(&record_path, e))?;
-        let commit = read_commit(&record_path, &envelope)?;
-        let files =
-            MmapDirectory::open(&directory).map_err(|e| StoreError::corrupt(&directory, format!("{e:?}")))?;
+        let commit = Commit::decode(&record).map_err(|e| StoreError::corrupt(&root.join(commit::NAME), e))?;
         let former = former.filter(|former| former.commit.origin == commit.origin);
-        verify(&directory, &files, &envelope.files, former.map(|former| &former.envelope.files))?;
+        let fields = Fields::new();
+        let segments = commit.segments.iter().map(|entry| {
+            let same = |segment: &&Arc<Segment>| {
+                (segment.entry.number, segment.entry.checksum) == (entry.number, entry.checksum)
+            };
+            let former = former.and_then(|former| former.segments.iter().find(same));
+            open_segment(root, entry, former, &fields)
+        });
+        let segments = segments.collect::<Result<_, _>>()?;
         let manifest_path = root.join(manifest_name(&commit.manifest));
         let manifest = File::open(&manifest_path).map_err(|e| missing_is_damage(&manifest_path, e))?;
         let mut vector_files = [const { None }; Leg::ALL.len()];
         for leg in Leg::ALL {
             if let Some(extent) = &commit.vectors[leg.index()] {
-                vector_files[leg.index()] = Some(map_committed(root, leg, extent)?);
+                let at = leg.index();
+                let unchanged = former.filter(|former| {
+                    let then = former.commit.vectors[at].as_ref();
+                    then.is_some_and(|then| (then.number, then.len) == (extent.number, extent.len))
+                });
+                vector_files[at] = match unchanged.and_then(|former| former.vector_files[at].clone()) {
+                    Some(bytes) => Some(bytes),
+                    None => Some(map_committed(root, leg, extent)?),
+                };
             }
-        }
-
-        let fields = Fields::new();
-        let open = || {
-            let index = Index::open(ReadDirectory::new(files, envelope.meta.clone()))?;
-            Fields::register(&index);
-            let reader = index
-                .reader_builder()
-                .reload_policy(ReloadPolicy::Manual)
-                .doc_store_cache_num_blocks(PAYLOAD_CACHE_BLOCKS)
-                .try_into()?;
-            Ok((index.schema(), reader.searcher()))
-        };
-        let (found, searcher) = open().map_err(|e| from_tantivy(&directory, e))?;
-        if found != fields.schema {
-            return Err(StoreError::corrupt(&record_path, "it has other fields than this version writes"));
         }
         let taken_over = |leg: Leg| {
             let former = former?;
             let (then, now) =
                 (former.commit.vectors[leg.index()].as_ref()?, commit.vectors[leg.index()].as_ref()?);
-            if then.number != now.number { None } else { former.vectors[leg.index()].get().cloned() }
+            let loaded = former.vectors[leg.index()].get().or(former.former[leg.index()].as_ref());
+            if then.number == now.number { loaded.cloned() } else { None }
         };
+        let replayed = former.filter(|former| former.commit.manifest.number == commit.manifest.number);
+        // Taken, not shared: so that it can be brought up to date in place.
+        let replayed = replayed.map(|former| std::mem::take(&mut *former.replayed())).unwrap_or_default();
         Ok(Handle {
             root: root.to_owned(),
             schema,
             record,
             former: Leg::ALL.map(taken_over),
-            envelope,
             commit,
             fields,
-            searcher,
+            segments,
             manifest,
+            replayed: Mutex::new(replayed),
             vector_files,
             vectors: Default::default(),
             vector_docs: Default::default(),
@@ -182,19 +154,31 @@ impl Handle {
     }
 
     fn index_error(&self) -> impl Fn(TantivyError) -> StoreError + '_ {
-        |error| from_tantivy(&self.root.join(INDEX), error)
+        |error| from_tantivy(&self.root, error)
+    }
+
+    fn replayed(&self) -> MutexGuard<'_, Replayed> {
+        self.replayed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Manifest and state.
     pub(super) fn snapshot(&self) -> Result<Snapshot, StoreError> {
+        let mut replayed = self.replayed();
+        // Emptied first: what fails half-way is begun anew.
+        let Replayed { mut manifest, len } = std::mem::take(&mut *replayed);
         let path = self.root.join(manifest_name(&self.commit.manifest));
-        let len = self.manifest.metadata().map_err(|e| StoreError::read(&path, e))?.len();
-        if len < self.commit.manifest.len {
-            return Err(StoreError::corrupt(&path, SHORT));
+        let missing = read_log(&path, Some(&self.manifest), &self.commit.manifest, len)?;
+        if !missing.is_empty() {
+            manifest_log::replay(&mut manifest, len, &missing).map_err(|e| StoreError::corrupt(&path, e))?;
         }
-        let mut bytes = vec![0; usize::try_from(self.commit.manifest.len).unwrap_or(usize::MAX)];
-        self.manifest.read_exact_at(&mut bytes, 0).map_err(|e| StoreError::read(&path, e))?;
-        manifest_log::replay(&bytes).map_err(|e| StoreError::corrupt(&path, e))
+        let snapshot = Snapshot { manifest: manifest.clone(), state: self.commit.state.clone() };
+        *replayed = Replayed { manifest, len: len + missing.len() as u64 };
+        Ok(snapshot)
+    }
+
+    /// Drops the manifest from memory; it can be read again.
+    pub(super) fn forget_manifest(&self) {
+        *self.replayed() = Replayed::default();
     }
 
     /// The vectors of a leg; `None` where the leg is off.
@@ -208,7 +192,7 @@ impl Handle {
         if let Some(vectors) = self.vectors[at].get() {
             return Ok(Some(Arc::clone(vectors)));
         }
-        let vectors = Vectors::open(bytes.clone(), *dimension, self.former[at].as_deref())
+        let vectors = Vectors::open(bytes.clone(), &extent.tail, *dimension, self.former[at].as_deref())
             .map_err(|e| StoreError::corrupt(&self.root.join(vectors_name(leg, extent)), e))?;
         Ok(Some(Arc::clone(self.vectors[at].get_or_init(|| Arc::new(vectors)))))
     }
@@ -230,25 +214,34 @@ impl Handle {
         leg: Leg,
         mut visit: impl FnMut(DocAddress, VectorKey),
     ) -> Result<(), StoreError> {
-        for (ordinal, segment) in self.searcher.segment_readers().iter().enumerate() {
+        for (ordinal, Segment { reader: segment, .. }) in self.readers() {
             let columns = Columns::open(segment, VECTOR_COLUMNS[leg.index()]).map_err(self.index_error())?;
             for doc in segment.doc_ids_alive() {
                 if let Some(key) = columns.get(doc) {
-                    visit(DocAddress::new(ordinal as u32, doc), VectorKey(whole(key)));
+                    visit(DocAddress::new(ordinal, doc), VectorKey(whole(key)));
                 }
             }
         }
         Ok(())
     }
 
+    fn readers(&self) -> impl Iterator<Item = (u32, &Segment)> {
+        (0..).zip(self.segments.iter().map(Arc::as_ref))
+    }
+
+    /// Live points.
+    fn points(&self) -> u64 {
+        self.segments.iter().map(|segment| u64::from(segment.reader.num_docs())).sum()
+    }
+
     /// Ids of live documents, by segment.
     pub(super) fn ids(&self) -> Result<Vec<(PointId, DocAddress)>, StoreError> {
-        let mut ids = Vec::with_capacity(self.searcher.num_docs() as usize);
-        for (ordinal, segment) in self.searcher.segment_readers().iter().enumerate() {
+        let mut ids = Vec::with_capacity(self.points() as usize);
+        for (ordinal, Segment { reader: segment, .. }) in self.readers() {
             let columns = Columns::open(segment, ID_COLUMNS).map_err(self.index_error())?;
             for doc in segment.doc_ids_alive() {
                 let id = columns.get(doc).ok_or_else(|| self.damaged("a point has no id"))?;
-                ids.push((PointId(whole(id)), DocAddress::new(ordinal as u32, doc)));
+                ids.push((PointId(whole(id)), DocAddress::new(ordinal, doc)));
             }
         }
         Ok(ids)
@@ -259,7 +252,7 @@ impl Handle {
         &self,
         segment: &SegmentReader,
         ids: &HashSet<PointId>,
-    ) -> Result<Vec<u32>, StoreError> {
+    ) -> Result<Vec<(u32, PointId)>, StoreError> {
         let columns = Columns::open(segment, ID_COLUMNS).map_err(self.index_error())?;
         let mut first_halves: Vec<u64> = ids.iter().map(|id| halves(&id.0)[0]).collect();
         first_halves.sort_unstable();
@@ -267,21 +260,29 @@ impl Handle {
             .doc_ids_alive()
             .filter(|doc| {
                 columns.0[0].first(*doc).is_some_and(|half| first_halves.binary_search(&half).is_ok())
-                    && columns.get(*doc).is_some_and(|id| ids.contains(&PointId(whole(id))))
             })
+            .filter_map(|doc| Some((doc, PointId(whole(columns.get(doc)?)))))
+            .filter(|(_, id)| ids.contains(id))
             .collect())
     }
 
     fn damaged(&self, detail: &str) -> StoreError {
-        StoreError::corrupt(&self.root.join(INDEX), detail)
+        StoreError::corrupt(&self.root, detail)
     }
 
     /// A stored point, which must be the one with this id.
     fn point(&self, id: PointId, doc: DocAddress) -> Result<crate::store::Point, StoreError> {
-        let document: TantivyDocument = self.searcher.doc(doc).map_err(self.index_error())?;
-        self.fields.point(&document).filter(|point| point.id == id).ok_or_else(|| {
-            self.damaged(&format!("the stored text of point {id} does not match its checksum"))
-        })
+        let segment = &self.segments[doc.segment_ord as usize];
+        let path = || self.root.join(segment_name(segment.entry.number));
+        let document = segment.payload(doc.doc_id).map_err(|e| from_tantivy(&path(), e))?;
+        let point = self.fields.point(&document).filter(|point| point.id == id);
+        let mut point = point.ok_or_else(|| {
+            StoreError::corrupt(&path(), format!("the stored text of point {id} does not match its checksum"))
+        })?;
+        if let Some(Place { bytes, lines }) = segment.changes.moved.get(&doc.doc_id).cloned() {
+            (point.bytes, point.lines) = (bytes, lines);
+        }
+        Ok(point)
     }
 
     /// All points in order of id.
@@ -299,7 +300,7 @@ impl Handle {
         limit: usize,
     ) -> Result<Vec<Vec<Scored>>, StoreError> {
         let filter = filter::compile(filter)?;
-        let allowed = filter.allowed(&self.searcher, &self.fields).map_err(self.index_error())?;
+        let allowed = filter.allowed(&self.segments, &self.fields).map_err(self.index_error())?;
         probes.iter().map(|probe| self.best(self.probe(probe, &allowed, limit)?, limit)).collect()
     }
 
@@ -315,14 +316,14 @@ impl Handle {
                     Some(lengths) => *lengths,
                     None => {
                         let lengths =
-                            LengthStats::of(&self.searcher, &self.fields).map_err(self.index_error())?;
+                            LengthStats::of(&self.segments, &self.fields).map_err(self.index_error())?;
                         *self.lengths.get_or_init(|| lengths)
                     }
                 };
-                lexical::score_terms(&self.searcher, &self.fields, lengths, terms, allowed)
+                lexical::score_terms(&self.segments, &self.fields, lengths, terms, allowed)
                     .map_err(self.index_error())
             }
-            Probe::Symbols(names) => lexical::find_symbols(&self.searcher, &self.fields, names, allowed)
+            Probe::Symbols(names) => lexical::find_symbols(&self.segments, &self.fields, names, allowed)
                 .map_err(self.index_error()),
             Probe::Vector(leg, query) => {
                 let Some(vectors) = self.vectors(*leg)? else { return Ok(Vec::new()) };
@@ -350,10 +351,9 @@ impl Handle {
             found.retain(|(score, _)| *score >= least);
         }
         let columns = self
-            .searcher
-            .segment_readers()
+            .segments
             .iter()
-            .map(|segment| Columns::open(segment, ID_COLUMNS))
+            .map(|segment| Columns::open(&segment.reader, ID_COLUMNS))
             .collect::<tantivy::Result<Vec<_>>>()
             .map_err(self.index_error())?;
         let mut ranked = found
@@ -373,28 +373,25 @@ impl Handle {
     /// Counts and sizes.
     pub(super) fn stats(&self) -> Result<Stats, StoreError> {
         let mut vectors = [0; Leg::ALL.len()];
-        let mut bytes = BTreeMap::from([("manifest".to_owned(), self.commit.manifest.len)]);
+        let mut bytes = BTreeMap::from([("manifest".to_owned(), self.commit.manifest.total())]);
         for leg in Leg::ALL {
             if let Some(extent) = &self.commit.vectors[leg.index()] {
                 vectors[leg.index()] = self.vectors(leg)?.map_or(0, |vectors| vectors.len() as u64);
-                bytes.insert(format!("vectors.{leg}"), extent.len);
+                bytes.insert(format!("vectors.{leg}"), extent.total());
             }
         }
-        bytes.insert(INDEX.to_owned(), self.envelope.files.values().map(|(len, _)| len).sum());
-        Ok(Stats { points: self.searcher.num_docs(), vectors, bytes })
+        bytes.insert("index".to_owned(), self.segments.iter().map(|segment| segment.len()).sum());
+        Ok(Stats { points: self.points(), vectors, bytes })
     }
 
     /// Reads everything; the text of each damage.
     pub(super) fn check(&self) -> Vec<String> {
         let mut damages = Vec::new();
         let mut note = |result: Result<(), StoreError>| damages.extend(result.err().map(|e| e.to_string()));
-        let directory = self.root.join(INDEX);
-        match MmapDirectory::open(&directory) {
-            Err(e) => note(Err(StoreError::corrupt(&directory, format!("{e:?}")))),
-            Ok(files) => {
-                for (name, expected) in &self.envelope.files {
-                    note(verify_file(&directory, &files, name, *expected, true));
-                }
+        for segment in &self.segments {
+            if !segment.texts_are_sound() {
+                let path = self.root.join(segment_name(segment.entry.number));
+                note(Err(StoreError::corrupt(&path, "the checksum of its stored texts does not match")));
             }
         }
         note(self.snapshot().map(|_| ()));
@@ -406,7 +403,7 @@ impl Handle {
             {
                 note(map_committed(&self.root, leg, extent).and_then(|bytes| {
                     let path = self.root.join(vectors_name(leg, extent));
-                    let checked = Vectors::open(bytes, *dimension, None);
+                    let checked = Vectors::open(bytes, &extent.tail, *dimension, None);
                     checked.map(|_| ()).map_err(|e| StoreError::corrupt(&path, e))
                 }));
             }
@@ -420,25 +417,70 @@ impl Handle {
     }
 }
 
-fn read_commit(path: &Path, envelope: &Envelope) -> Result<Commit, StoreError> {
-    #[derive(Deserialize)]
-    struct Meta {
-        payload: Option<String>,
+/// Opens a segment and verifies what it is read by; the stored texts are verified
+/// when they are read. `former` is the same segment in an earlier state.
+fn open_segment(
+    root: &Path,
+    entry: &SegmentEntry,
+    former: Option<&Arc<Segment>>,
+    fields: &Fields,
+) -> Result<Arc<Segment>, StoreError> {
+    if let Some(former) = former.filter(|former| former.entry == *entry) {
+        return Ok(Arc::clone(former));
     }
-    let parse = || {
-        let meta: Meta = serde_json::from_slice(&envelope.meta).ok()?;
-        serde_json::from_str(&meta.payload?).ok()
+    let path = root.join(segment_name(entry.number));
+    let corrupt = |detail| StoreError::corrupt(&path, detail);
+    let opened = match former {
+        Some(former) => former.with_entry(entry.clone(), read_changes(root, entry, Some(former))?),
+        None => {
+            let changes = read_changes(root, entry, None)?;
+            Segment::open(read_mapped(root, &segment_name(entry.number))?, entry.clone(), changes, fields)
+        }
     };
-    parse().ok_or_else(|| StoreError::corrupt(path, "it does not name the manifest and vector files"))
+    opened.map(Arc::new).map_err(corrupt)
+}
+
+/// What became of a segment's documents.
+fn read_changes(
+    root: &Path,
+    entry: &SegmentEntry,
+    former: Option<&Arc<Segment>>,
+) -> Result<Changes, StoreError> {
+    let path = root.join(changes_name(entry));
+    let former = former.filter(|former| former.entry.changes.number == entry.changes.number);
+    let (known, start) = match former {
+        Some(former) => (former.changes.clone(), former.entry.changes.total()),
+        None => Default::default(),
+    };
+    let file = if start < entry.changes.len {
+        Some(File::open(&path).map_err(|e| missing_is_damage(&path, e))?)
+    } else {
+        None
+    };
+    let log = read_log(&path, file.as_ref(), &entry.changes, start)?;
+    known.replay(&log).ok_or_else(|| StoreError::corrupt(&path, "its checksum does not match"))
+}
+
+/// What counts of a log from byte `start` on; `file` may be missing where nothing of
+/// that is in it.
+fn read_log(path: &Path, file: Option<&File>, log: &Extent, start: u64) -> Result<Vec<u8>, StoreError> {
+    let mut bytes = vec![0; usize::try_from(log.len.saturating_sub(start)).unwrap_or(usize::MAX)];
+    if let Some(file) = file {
+        let found = file.metadata().map_err(|e| StoreError::read(path, e))?.len();
+        if found < log.len {
+            return Err(StoreError::corrupt(path, SHORT));
+        }
+        file.read_exact_at(&mut bytes, start).map_err(|e| StoreError::read(path, e))?;
+    }
+    let known = usize::try_from(start.saturating_sub(log.len)).unwrap_or(usize::MAX);
+    bytes.extend_from_slice(log.tail.get(known..).unwrap_or_default());
+    Ok(bytes)
 }
 
 /// Maps what is committed of a leg's vector file into memory.
 fn map_committed(root: &Path, leg: Leg, extent: &Extent) -> Result<OwnedBytes, StoreError> {
-    // A directory of its own for each call: it would hand out an older, shorter
-    // mapping of a file that has grown since.
-    let directory = MmapDirectory::open(root).map_err(|e| StoreError::corrupt(root, format!("{e:?}")))?;
     let name = vectors_name(leg, extent);
-    let bytes = read_mapped(root, &directory, &name)?;
+    let bytes = read_mapped(root, &name)?;
     let len = usize::try_from(extent.len).unwrap_or(usize::MAX);
     if bytes.len() < len {
         return Err(StoreError::corrupt(&root.join(name), SHORT));
@@ -446,7 +488,11 @@ fn map_committed(root: &Path, leg: Leg, extent: &Extent) -> Result<OwnedBytes, S
     Ok(bytes.slice(0..len))
 }
 
-fn read_mapped(root: &Path, directory: &MmapDirectory, name: &str) -> Result<OwnedBytes, StoreError> {
+/// Maps a whole file into memory.
+fn read_mapped(root: &Path, name: &str) -> Result<OwnedBytes, StoreError> {
+    // A directory of its own for each call: it would hand out an older, shorter
+    // mapping of a file that has grown since.
+    let directory = MmapDirectory::open(root).map_err(|e| StoreError::corrupt(root, format!("{e:?}")))?;
     let path = root.join(name);
     let file = directory.open_read(Path::new(name)).map_err(|e| match e {
         OpenReadError::FileDoesNotExist(_) => StoreError::corrupt(&path, "it is missing"),
@@ -454,41 +500,6 @@ fn read_mapped(root: &Path, directory: &MmapDirectory, name: &str) -> Result<Own
         OpenReadError::IncompatibleIndex(e) => StoreError::corrupt(&path, format!("{e:?}")),
     })?;
     file.read_bytes().map_err(|e| StoreError::read(&path, e))
-}
-
-/// Checks what a commit refers to, so that tantivy never sees a damaged file. The
-/// stored texts are the largest part and have checksums of their own, verified
-/// when they are read.
-fn verify(
-    root: &Path,
-    directory: &MmapDirectory,
-    files: &FileTable,
-    verified: Option<&FileTable>,
-) -> Result<(), StoreError> {
-    for (name, expected) in files {
-        if verified.and_then(|verified| verified.get(name)) != Some(expected) {
-            verify_file(root, directory, name, *expected, !name.ends_with(".store"))?;
-        }
-    }
-    Ok(())
-}
-
-fn verify_file(
-    root: &Path,
-    directory: &MmapDirectory,
-    name: &str,
-    (len, checksum): (u64, u32),
-    content: bool,
-) -> Result<(), StoreError> {
-    let bytes = read_mapped(root, directory, name)?;
-    let detail = if bytes.len() as u64 != len {
-        format!("it has {} bytes instead of {len}", bytes.len())
-    } else if content && crc32fast::hash(&bytes) != checksum {
-        "its checksum does not match".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(StoreError::corrupt(&root.join(name), detail))
 }
 
 /// A 128-bit value of each document, in two columns.

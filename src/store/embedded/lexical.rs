@@ -6,12 +6,15 @@
 //! depends on the segments: the same content would rank differently after
 //! another history. Here a score is a function of the live content alone.
 
+use std::sync::Arc;
+
 use tantivy::postings::Postings;
 use tantivy::schema::IndexRecordOption;
-use tantivy::{DocAddress, DocSet, Searcher, SegmentReader, TERMINATED, Term};
+use tantivy::{DocAddress, DocSet, SegmentReader, TERMINATED, Term};
 
 use super::fields::{Fields, keyword};
 use super::filter::Allowed;
+use super::segment::Segment;
 
 /// Saturation of the term frequency (Robertson & Zaragoza 2009, eq. 3.15; Lucene's default).
 const K1: f32 = 1.2;
@@ -27,9 +30,9 @@ pub(super) struct LengthStats {
 
 impl LengthStats {
     /// Lengths are as coarse as BM25 sees them (one byte each).
-    pub(super) fn of(searcher: &Searcher, fields: &Fields) -> tantivy::Result<LengthStats> {
+    pub(super) fn of(segments: &[Arc<Segment>], fields: &Fields) -> tantivy::Result<LengthStats> {
         let (mut documents, mut total) = (0u64, 0u64);
-        for segment in searcher.segment_readers() {
+        for Segment { reader: segment, .. } in segments.iter().map(Arc::as_ref) {
             let lengths = segment.get_fieldnorms_reader(fields.terms)?;
             for doc in segment.doc_ids_alive() {
                 documents += 1;
@@ -43,7 +46,7 @@ impl LengthStats {
 
 /// BM25 scores of all allowed documents that have any of the terms.
 pub(super) fn score_terms(
-    searcher: &Searcher,
+    segments: &[Arc<Segment>],
     fields: &Fields,
     stats: LengthStats,
     query: &[(String, f32)],
@@ -58,7 +61,7 @@ pub(super) fn score_terms(
     }
     terms.retain(|(_, weight)| *weight > 0.0 && weight.is_finite());
 
-    let segments = searcher.segment_readers();
+    let segments: Vec<&SegmentReader> = segments.iter().map(|segment| &segment.reader).collect();
     let lengths = segments
         .iter()
         .map(|s| s.get_fieldnorms_reader(fields.terms))
@@ -113,7 +116,7 @@ pub(super) fn score_terms(
 
 /// All allowed documents whose symbol is one of `names`, each with score 1.
 pub(super) fn find_symbols(
-    searcher: &Searcher,
+    segments: &[Arc<Segment>],
     fields: &Fields,
     names: &[String],
     allowed: &Allowed,
@@ -122,11 +125,11 @@ pub(super) fn find_symbols(
     names.sort_unstable();
     names.dedup();
     let mut found = Vec::new();
-    for (ordinal, segment) in searcher.segment_readers().iter().enumerate() {
+    for (ordinal, segment) in segments.iter().enumerate() {
         for name in &names {
             // A point has one symbol, so no document comes twice.
             for_each_live(
-                segment,
+                &segment.reader,
                 Term::from_field_bytes(fields.symbol, &keyword(name.as_bytes())),
                 |doc| {
                     let doc = DocAddress::new(ordinal as u32, doc);

@@ -1,29 +1,27 @@
 //! The manifest of a collection as an append-only log of checksummed records.
 //!
-//! A record says what became of one path, or the collection's new state. How
-//! much of the file counts is recorded in the commit: this module is given that
-//! many bytes and no more, and any fault in them is damage.
+//! A record says what became of one path. How much of the file counts is recorded
+//! in the commit: this module is given that many bytes and no more, and any fault in
+//! them is damage.
 //!
-//! Format 1: `CTXMANI1`, then records of (u32 length, u32 CRC-32 of the payload,
-//! payload). A payload is a tag and its value: 0 path and record, 1 path that is
-//! gone, 2 state.
+//! Format 1: `CTXMANI1`, then framed records. A record is a tag and its value: 0 path and record, 1 path that is
+//! gone.
 
 use std::collections::BTreeMap;
 
-use super::codec::{Decoder, put_bytes, put_option, put_varint};
+use super::codec::{Decoder, put_bytes, put_frame, put_option, put_varint};
 use crate::embed::Leg;
 use crate::id::{ContentHash, PointId, VectorKey};
 use crate::language::Language;
-use crate::manifest::{ChunkRef, FileRecord, FileState, Stat};
+use crate::manifest::{ChunkRef, FileRecord, FileState, Manifest, Stat};
 use crate::path::RepoPath;
 use crate::skip::SkipReason;
-use crate::store::Snapshot;
 
 /// First bytes of the file.
 pub(super) const HEADER: &[u8; 8] = b"CTXMANI1";
 
 /// Appends the records of one batch.
-pub(super) fn append(out: &mut Vec<u8>, files: &BTreeMap<RepoPath, Option<FileRecord>>, state: Option<&str>) {
+pub(super) fn append(out: &mut Vec<u8>, files: &BTreeMap<RepoPath, Option<FileRecord>>) {
     let mut payload = Vec::new();
     for (path, record) in files {
         payload.clear();
@@ -32,65 +30,46 @@ pub(super) fn append(out: &mut Vec<u8>, files: &BTreeMap<RepoPath, Option<FileRe
         if let Some(record) = record {
             put_record(&mut payload, record);
         }
-        put_framed(out, &payload);
-    }
-    if let Some(state) = state {
-        payload.clear();
-        payload.push(2);
-        put_bytes(&mut payload, state.as_bytes());
-        put_framed(out, &payload);
+        put_frame(out, &payload);
     }
 }
 
-/// A whole new log that says what `snapshot` says.
-pub(super) fn compact(snapshot: Snapshot) -> Vec<u8> {
-    let files = snapshot.manifest.into_iter().map(|(path, record)| (path, Some(record))).collect();
+/// A whole new log that says what `manifest` says.
+pub(super) fn compact(manifest: Manifest) -> Vec<u8> {
+    let files = manifest.into_iter().map(|(path, record)| (path, Some(record))).collect();
     let mut out = HEADER.to_vec();
-    append(&mut out, &files, snapshot.state.as_deref());
+    append(&mut out, &files);
     out
 }
 
-/// Replays a log. The error says what is wrong and at which byte.
-pub(super) fn replay(bytes: &[u8]) -> Result<Snapshot, String> {
+/// Replays the `bytes` of a log that follow its first `start` onto `manifest`, which is
+/// what those say. The error says what is wrong and at which byte.
+pub(super) fn replay(manifest: &mut Manifest, start: u64, bytes: &[u8]) -> Result<(), String> {
     let mut decoder = Decoder(bytes);
-    if decoder.take(HEADER.len()) != Some(HEADER) {
+    if start == 0 && decoder.take(HEADER.len()) != Some(HEADER) {
         return Err("not a manifest log of format 1".to_owned());
     }
-    let mut snapshot = Snapshot::default();
     while !decoder.is_empty() {
-        let at = bytes.len() - decoder.0.len();
-        read_framed(&mut decoder)
-            .and_then(|payload| apply_record(&mut snapshot, payload))
+        let at = start + (bytes.len() - decoder.0.len()) as u64;
+        decoder
+            .frame()
+            .and_then(|payload| apply_record(manifest, payload))
             .ok_or_else(|| format!("damaged record at byte {at}"))?;
     }
-    Ok(snapshot)
+    Ok(())
 }
 
-fn put_framed(out: &mut Vec<u8>, payload: &[u8]) {
-    out.extend_from_slice(&(payload.len() as u32).to_le_bytes());
-    out.extend_from_slice(&crc32fast::hash(payload).to_le_bytes());
-    out.extend_from_slice(payload);
-}
-
-fn read_framed<'a>(decoder: &mut Decoder<'a>) -> Option<&'a [u8]> {
-    let len = decoder.u32()?;
-    let checksum = decoder.u32()?;
-    let payload = decoder.take(len as usize)?;
-    (crc32fast::hash(payload) == checksum).then_some(payload)
-}
-
-fn apply_record(snapshot: &mut Snapshot, payload: &[u8]) -> Option<()> {
+fn apply_record(manifest: &mut Manifest, payload: &[u8]) -> Option<()> {
     let mut decoder = Decoder(payload);
     match decoder.byte()? {
         0 => {
             let path = RepoPath::new(decoder.bytes()?)?;
             let record = read_record(&mut decoder)?;
-            snapshot.manifest.insert(path, record);
+            manifest.insert(path, record);
         }
         1 => {
-            snapshot.manifest.remove(&RepoPath::new(decoder.bytes()?)?);
+            manifest.remove(&RepoPath::new(decoder.bytes()?)?);
         }
-        2 => snapshot.state = Some(decoder.string()?),
         _ => return None,
     }
     decoder.is_empty().then_some(())
@@ -212,37 +191,39 @@ mod tests {
         ])
     }
 
+    fn read(log: &[u8]) -> Result<Manifest, String> {
+        let mut manifest = Manifest::new();
+        replay(&mut manifest, 0, log).map(|()| manifest)
+    }
+
     #[test]
     fn replay_gives_what_was_appended_and_compaction_the_same() {
         let files = sample();
         let mut log = HEADER.to_vec();
-        append(
-            &mut log,
-            &BTreeMap::from([(RepoPath::new("gone").unwrap(), files.values().next().unwrap().clone())]),
-            Some("old"),
-        );
-        append(&mut log, &files, Some("{\"new\":1}"));
-        let snapshot = replay(&log).unwrap();
-        assert_eq!(snapshot.state.as_deref(), Some("{\"new\":1}"));
-        let expected: Vec<_> = files.into_iter().filter_map(|(p, r)| Some((p, r?))).collect();
-        assert_eq!(snapshot.manifest.clone().into_iter().collect::<Vec<_>>(), expected);
-        let again = replay(&compact(snapshot.clone())).unwrap();
-        assert_eq!((again.manifest, again.state), (snapshot.manifest, snapshot.state));
+        let gone = files.values().next().unwrap().clone();
+        append(&mut log, &BTreeMap::from([(RepoPath::new("gone").unwrap(), gone)]));
+        let (mut manifest, start) = (read(&log).unwrap(), log.len());
+        append(&mut log, &files);
+        let expected: Manifest = files.into_iter().filter_map(|(p, r)| Some((p, r?))).collect();
+        assert_eq!(read(&log).unwrap(), expected);
+        replay(&mut manifest, start as u64, &log[start..]).unwrap();
+        assert_eq!(manifest, expected);
+        assert_eq!(read(&compact(manifest)).unwrap(), expected);
     }
 
     #[test]
     fn every_flipped_bit_and_every_cut_is_found() {
         let mut log = HEADER.to_vec();
-        append(&mut log, &sample(), Some("state"));
-        let whole = replay(&log).unwrap();
+        append(&mut log, &sample());
+        let whole = read(&log).unwrap();
         for at in 0..log.len() {
             let mut damaged = log.clone();
             damaged[at] ^= 0x10;
-            assert!(replay(&damaged).is_err(), "flip at {at}");
+            assert!(read(&damaged).is_err(), "flip at {at}");
             // A cut at a record boundary is a shorter log; the length that counts
-            // is the commit's to know.
-            if let Ok(cut) = replay(&log[..at]) {
-                assert!(cut.manifest.len() < whole.manifest.len() || cut.state != whole.state, "cut at {at}");
+            // is the commit's to know. The last record takes a path away.
+            if let Ok(cut) = read(&log[..at]) {
+                assert!(cut.len() <= whole.len(), "cut at {at}");
             }
         }
     }
@@ -250,9 +231,9 @@ mod tests {
     proptest! {
         #[test]
         fn no_bytes_make_it_panic(mut bytes: Vec<u8>) {
-            let _ = replay(&bytes);
+            let _ = read(&bytes);
             bytes.splice(0..0, HEADER.iter().copied());
-            let _ = replay(&bytes);
+            let _ = read(&bytes);
             let _ = read_record(&mut Decoder(&bytes));
         }
     }

@@ -5,25 +5,31 @@
 //! <data-dir>/databases/<database>/<collection>/
 //!     schema.json          what it is made of, and the format version
 //!     writer.lock          held while something is written
+//!     commit               the commit record
 //!     manifest.<n>         log of manifest records
 //!     vectors.<leg>.<n>    vectors of a leg
-//!     index/               tantivy; index/meta.json is the commit record
+//!     segment.<n>          documents, as tantivy indexes and stores them
+//!     changes.<n>.<m>      log of what became of the documents of segment n
 //! ```
 //!
-//! The commit record is the one atomic point: it names the files of the index and
-//! how many bytes of the others count. Readers take no lock and write nothing.
+//! The commit record is the one atomic point: it names the other files and how many
+//! bytes of each count. Readers take no lock and write nothing.
 //! All of it is disposable in the sense that the worktree can be indexed anew, and
 //! precious in the sense that nothing here removes what it cannot read.
 
+mod changes;
 mod codec;
+mod commit;
 mod dense;
-mod directory;
 mod fields;
 mod filter;
 mod handle;
+mod inventory;
 mod lexical;
 mod manifest_log;
+mod merge_policy;
 mod schema_file;
+mod segment;
 mod vectors;
 mod writer;
 
@@ -37,13 +43,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use tantivy::directory::MmapDirectory;
-use tantivy::schema::Schema as TantivySchema;
-use tantivy::{Index, IndexSettings};
+pub use inventory::{Inventory, StoredCollection};
 
-use self::directory::{Envelope, WriteDirectory};
-use self::fields::Fields;
-use self::handle::{Commit, Extent, Handle, INDEX};
+use self::commit::{Commit, Extent};
+use self::handle::Handle;
 use crate::embed::Leg;
 use crate::id::{CollectionName, DatabaseName, VectorKey};
 use crate::state_dir::{self, LockError, WriterLock};
@@ -51,8 +54,10 @@ use crate::store::{Batch, Filter, Point, Probe, Schema, Scored, Snapshot, Stats,
 use crate::telemetry::catch_panic;
 
 const LOCK: &str = "writer.lock";
-/// Open states kept for the next reader.
+/// Open states kept for the next reader …
 const HANDLES: usize = 16;
+/// … of which this many keep the manifest in memory.
+const MANIFESTS: usize = 4;
 /// A reader starts again when a writer has removed the files of the state that
 /// it was opening. Each time a newer state is read, so a few suffice.
 const ATTEMPTS: usize = 10;
@@ -123,6 +128,9 @@ impl EmbeddedStore {
             handles.remove(0);
         }
         handles.push(Arc::clone(&handle));
+        if let Some(at) = handles.len().checked_sub(MANIFESTS + 1) {
+            handles[at].forget_manifest();
+        }
         handle
     }
 
@@ -186,6 +194,8 @@ impl EmbeddedStore {
 const STAGED: &str = ".new-";
 /// Prefix of a collection that is being removed.
 const DROPPED: &str = ".drop-";
+/// Between the name of a collection that was set aside and its number.
+const ASIDE: &str = ".aside-";
 
 /// Makes an empty directory to build a collection in, locked so that it is not
 /// taken for a leftover.
@@ -233,45 +243,17 @@ fn fill(root: &Path, schema: &Schema) -> Result<(), StoreError> {
     };
     write(schema_file::NAME, &schema_file::encode(schema)?)?;
     let len = manifest_log::HEADER.len() as u64;
-    let mut commit = Commit {
-        origin: draw_origin(),
-        manifest: Extent { number: 0, len, base: len },
-        vectors: Default::default(),
-    };
-    write(&handle::manifest_name(&commit.manifest), manifest_log::HEADER)?;
+    let mut commit = Commit { origin: draw_origin(), manifest: Extent::whole(0, len), ..Commit::default() };
+    write(&commit::manifest_name(&commit.manifest), manifest_log::HEADER)?;
     for leg in Leg::ALL {
         if let Some((_, dimension)) = &schema.legs[leg.index()] {
             let header = vectors::header(*dimension);
-            let extent = Extent { number: 0, len: header.len() as u64, base: 0 };
-            write(&handle::vectors_name(leg, &extent), &header)?;
+            let extent = Extent { base: 0, ..Extent::whole(0, header.len() as u64) };
+            write(&commit::vectors_name(leg, &extent), &header)?;
             commit.vectors[leg.index()] = Some(extent);
         }
     }
-    let index = root.join(INDEX);
-    state_dir::create_private_dir(&index).map_err(|e| StoreError::write(&index, e))?;
-    written.push((root.to_owned(), fs::File::open(root).map_err(|e| StoreError::read(root, e))?));
-    create_index(&index, Fields::new().schema, &commit, written)
-}
-
-fn create_index(
-    root: &Path,
-    schema: TantivySchema,
-    commit: &Commit,
-    written: Vec<(PathBuf, fs::File)>,
-) -> Result<(), StoreError> {
-    let files = MmapDirectory::open(root).map_err(|e| StoreError::corrupt(root, format!("{e:?}")))?;
-    let directory = WriteDirectory::new(root.to_owned(), files, Envelope::default());
-    let failed = |error| match directory.take_failure() {
-        Some((path, source)) => StoreError::write(&path, source),
-        None => handle::from_tantivy(root, error),
-    };
-    // One thread less: texts are compressed where they are indexed.
-    let settings = IndexSettings { docstore_compress_dedicated_thread: false, ..IndexSettings::default() };
-    let index = Index::create(directory.clone(), schema, settings).map_err(failed)?;
-    directory.sync_with_commit(written);
-    let mut meta = index.load_metas().map_err(failed)?;
-    meta.payload = Some(serde_json::to_string(commit).map_err(|e| StoreError::Invalid(e.to_string()))?);
-    writer::replace_record(&directory, root, &meta)
+    writer::replace_record(root, &commit, written).map(drop)
 }
 
 /// A number that no earlier collection of this name has.
@@ -370,7 +352,7 @@ impl Store for EmbeddedStore {
 
     fn set_aside(&self, db: &DatabaseName, collection: &CollectionName) -> Result<String, StoreError> {
         let root = self.existing(db, collection)?;
-        let (aside, _lock) = self.move_away(&root, "", ".aside-")?;
+        let (aside, _lock) = self.move_away(&root, "", ASIDE)?;
         Ok(aside.display().to_string())
     }
 
@@ -384,7 +366,12 @@ impl Store for EmbeddedStore {
             return Ok(());
         }
         let _lock = WriterLock::acquire(&root.join(LOCK)).map_err(lock_error)?;
-        caught(&root, || writer::apply(&*self.handle(&root)?, batch))
+        caught(&root, || {
+            if let Some(newest) = writer::apply(&*self.handle(&root)?, batch)? {
+                self.keep(newest);
+            }
+            Ok(())
+        })
     }
 
     fn vector_keys(
@@ -392,9 +379,9 @@ impl Store for EmbeddedStore {
         db: &DatabaseName,
         collection: &CollectionName,
         leg: Leg,
-    ) -> Result<HashSet<VectorKey>, StoreError> {
+    ) -> Result<Arc<HashSet<VectorKey>>, StoreError> {
         self.read(db, collection, |handle| {
-            Ok(handle.vectors(leg)?.map(|vectors| vectors.keys().collect()).unwrap_or_default())
+            Ok(handle.vectors(leg)?.map(|vectors| vectors.keys()).unwrap_or_default())
         })
     }
 

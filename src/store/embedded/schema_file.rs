@@ -2,7 +2,8 @@
 //! Written once, when the collection is created.
 //!
 //! One line of JSON and one with its CRC-32 in 8 hex digits. Formats:
-//! 1: the first.
+//! 1: the first; six files a segment and tantivy's `meta.json` in an envelope.
+//! 2: one file a segment, a binary commit record that holds the end of the manifest log.
 
 use std::io::ErrorKind::NotFound;
 use std::path::Path;
@@ -16,7 +17,7 @@ use crate::store::{Schema, StoreError};
 /// File name.
 pub(super) const NAME: &str = "schema.json";
 /// The format this version writes; also of everything else in the directory.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -76,6 +77,9 @@ fn decode(path: &Path, bytes: &[u8]) -> Result<Schema, StoreError> {
     if found > FORMAT {
         return Err(StoreError::NewerFormat { path: path.to_owned(), found, supported: FORMAT });
     }
+    if found < FORMAT {
+        return Err(StoreError::corrupt(path, format!("format {found}, which this version reads no more")));
+    }
     let stored: Stored = serde_json::from_str(json).map_err(unreadable)?;
     let mut schema = Schema {
         legs: Default::default(),
@@ -114,10 +118,16 @@ mod tests {
     }
 
     #[test]
-    fn a_newer_format_is_named_as_such() {
-        let json = r#"{"format":2,"whatever":true}"#;
-        let bytes = format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes()));
-        let error = decode(Path::new("x"), bytes.as_bytes()).unwrap_err();
-        assert!(matches!(error, StoreError::NewerFormat { found: 2, supported: 1, .. }), "{error}");
+    fn another_format_is_named_as_such() {
+        let decode = |json: &str| {
+            let bytes = format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes()));
+            decode(Path::new("x"), bytes.as_bytes()).unwrap_err()
+        };
+        let newer = decode(r#"{"format":3,"whatever":true}"#);
+        assert!(matches!(newer, StoreError::NewerFormat { found: 3, supported: 2, .. }), "{newer}");
+        // Set aside and built anew by the next run, as damage is.
+        let older = decode(r#"{"format":1,"source":"","legs":[]}"#);
+        assert!(matches!(older, StoreError::Corrupt { .. }), "{older}");
+        assert!(older.to_string().contains("format 1"), "{older}");
     }
 }

@@ -1,14 +1,15 @@
 //! The vector file of one dense leg: append-only, content-addressed, exact.
 //!
-//! How many bytes count is recorded in the commit. Bytes beyond are an
-//! unfinished write: readers do not look at them, the next writer cuts them off.
+//! How many bytes count is recorded in the commit, which has the last ones itself.
+//! Bytes beyond are an unfinished write: readers do not look at them, the next writer
+//! cuts them off.
 //!
 //! Format 1: `CTXVECT1`, u32 dimension, u32 CRC-32 of both; then records of
 //! (16 bytes vector key, `dimension` binary16 components, CRC-32 of both), all
 //! little-endian.
 
-use std::collections::HashMap;
-use std::sync::OnceLock;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, OnceLock};
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -52,34 +53,40 @@ pub(super) fn append(out: &mut Vec<u8>, key: VectorKey, vector: &[f32]) {
 /// The committed vectors of one leg, mapped into memory and verified.
 pub(super) struct Vectors {
     bytes: OwnedBytes,
+    /// Records that follow the file's.
+    tail: Vec<u8>,
     dimension: usize,
     ordinals: HashMap<VectorKey, u32>,
+    /// Keys; made when they are first asked for.
+    keys: OnceLock<Arc<HashSet<VectorKey>>>,
     /// For scanning; made at the first search.
     quantized: OnceLock<Quantized>,
 }
 
 impl Vectors {
-    /// Reads the committed bytes of a file. `former` is an earlier, shorter state
-    /// of the same file: its part is not verified again.
+    /// Reads the committed bytes of a file, and the records that follow them. `former` is
+    /// an earlier, shorter state of the same: its part is not verified again.
     pub(super) fn open(
         bytes: OwnedBytes,
+        tail: &[u8],
         dimension: usize,
         former: Option<&Vectors>,
     ) -> Result<Vectors, String> {
         if bytes.get(..HEADER_LEN) != Some(header(dimension).as_slice()) {
             return Err(format!("not a file of {dimension}-dimensional vectors of format 1"));
         }
-        let records = &bytes[HEADER_LEN..];
-        if !records.len().is_multiple_of(record_len(dimension)) {
+        let record_len = record_len(dimension);
+        let parts = [&bytes[HEADER_LEN..], tail];
+        if parts.iter().any(|part| !part.len().is_multiple_of(record_len)) {
             return Err("it ends within a vector".to_owned());
         }
-        let former =
-            former.filter(|former| former.dimension == dimension && former.bytes.len() <= bytes.len());
+        let count = parts.iter().map(|part| part.len() / record_len).sum();
+        let former = former.filter(|former| former.dimension == dimension && former.len() <= count);
         let mut ordinals = former.map(|former| former.ordinals.clone()).unwrap_or_default();
-        let count = records.len() / record_len(dimension);
         let verified = ordinals.len();
         ordinals.reserve(count - verified);
-        for (ordinal, record) in records.chunks_exact(record_len(dimension)).enumerate().skip(verified) {
+        let records = parts.into_iter().flat_map(|part| part.chunks_exact(record_len));
+        for (ordinal, record) in records.enumerate().skip(verified) {
             let (body, checksum) = record.split_at(record.len() - CHECKSUM_LEN);
             if crc32fast::hash(body).to_le_bytes() != *checksum {
                 return Err(format!("vector {ordinal} does not match its checksum"));
@@ -90,11 +97,21 @@ impl Vectors {
                 return Err(format!("vector {ordinal} is there twice"));
             }
         }
+        let keys = OnceLock::new();
+        if let Some(made) = former.and_then(|former| former.keys.get()) {
+            let mut made = Arc::clone(made);
+            if made.len() < ordinals.len() {
+                let known = made.len() as u32;
+                let new = ordinals.iter().filter(|(_, ordinal)| **ordinal >= known);
+                Arc::make_mut(&mut made).extend(new.map(|(key, _)| *key));
+            }
+            let _ = keys.set(made);
+        }
         let quantized = OnceLock::new();
         if let Some(made) = former.and_then(|former| former.quantized.get()) {
             let _ = quantized.set(made.clone());
         }
-        let mut vectors = Vectors { bytes, dimension, ordinals, quantized };
+        let mut vectors = Vectors { bytes, tail: tail.to_vec(), dimension, ordinals, keys, quantized };
         vectors.extend_quantized();
         Ok(vectors)
     }
@@ -125,9 +142,9 @@ impl Vectors {
         self.dimension
     }
 
-    /// Keys, in no order.
-    pub(super) fn keys(&self) -> impl Iterator<Item = VectorKey> + '_ {
-        self.ordinals.keys().copied()
+    /// Keys.
+    pub(super) fn keys(&self) -> Arc<HashSet<VectorKey>> {
+        Arc::clone(self.keys.get_or_init(|| Arc::new(self.ordinals.keys().copied().collect())))
     }
 
     /// Place of a vector in the file.
@@ -139,7 +156,10 @@ impl Vectors {
     pub(super) fn record(&self, ordinal: u32) -> &[u8] {
         let len = record_len(self.dimension);
         let start = HEADER_LEN + ordinal as usize * len;
-        &self.bytes[start..start + len]
+        match start.checked_sub(self.bytes.len()) {
+            Some(start) => &self.tail[start..start + len],
+            None => &self.bytes[start..start + len],
+        }
     }
 
     /// Reads the components of a vector into `out`, which has as many.
@@ -158,7 +178,7 @@ impl Vectors {
     /// All vectors in the form that is scanned.
     pub(super) fn quantized(&self) -> &Quantized {
         self.quantized.get_or_init(|| {
-            let mut quantized = Quantized::new(self.dimension, self.len());
+            let mut quantized = Quantized::new(self.dimension);
             self.quantize_into(&mut quantized);
             quantized
         })
@@ -186,7 +206,7 @@ mod tests {
     #[test]
     fn vectors_round_trip_bit_by_bit() {
         let sample = sample(5);
-        let vectors = Vectors::open(OwnedBytes::new(file(&sample)), 70, None).unwrap();
+        let vectors = Vectors::open(OwnedBytes::new(file(&sample)), &[], 70, None).unwrap();
         let mut read = vec![0.0; 70];
         for (key, vector) in &sample {
             vectors.read(vectors.ordinal(key).unwrap(), &mut read);
@@ -197,12 +217,18 @@ mod tests {
     #[test]
     fn a_longer_state_takes_over_the_shorter_one() {
         let whole = sample(9);
-        let short = Vectors::open(OwnedBytes::new(file(&whole[..4])), 70, None).unwrap();
-        short.quantized();
-        let grown = Vectors::open(OwnedBytes::new(file(&whole)), 70, Some(&short)).unwrap();
-        let fresh = Vectors::open(OwnedBytes::new(file(&whole)), 70, None).unwrap();
-        assert_eq!(grown.ordinals, fresh.ordinals);
-        assert_eq!(grown.quantized(), fresh.quantized());
+        let short = Vectors::open(OwnedBytes::new(file(&whole[..4])), &[], 70, None).unwrap();
+        assert_eq!((short.quantized().len(), short.keys().len()), (4, 4));
+        let fresh = Vectors::open(OwnedBytes::new(file(&whole)), &[], 70, None).unwrap();
+        // All in the file, and the last three still behind it.
+        let bytes = file(&whole);
+        for in_file in [9, 6] {
+            let (bytes, tail) = bytes.split_at(HEADER_LEN + in_file * record_len(70));
+            let grown = Vectors::open(OwnedBytes::new(bytes.to_vec()), tail, 70, Some(&short)).unwrap();
+            assert_eq!(grown.ordinals, fresh.ordinals);
+            assert_eq!((grown.quantized(), grown.keys()), (fresh.quantized(), fresh.keys()));
+            assert!((0..9).all(|ordinal| grown.record(ordinal) == fresh.record(ordinal)));
+        }
     }
 
     #[test]
@@ -211,10 +237,10 @@ mod tests {
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 2;
-            assert!(Vectors::open(OwnedBytes::new(damaged), 70, None).is_err(), "flip at {at}");
+            assert!(Vectors::open(OwnedBytes::new(damaged), &[], 70, None).is_err(), "flip at {at}");
         }
-        assert!(Vectors::open(OwnedBytes::new(bytes[..bytes.len() - 1].to_vec()), 70, None).is_err());
-        assert!(Vectors::open(OwnedBytes::new(Vec::new()), 70, None).is_err());
-        assert!(Vectors::open(OwnedBytes::new(bytes), 71, None).is_err());
+        assert!(Vectors::open(OwnedBytes::new(bytes[..bytes.len() - 1].to_vec()), &[], 70, None).is_err());
+        assert!(Vectors::open(OwnedBytes::new(Vec::new()), &[], 70, None).is_err());
+        assert!(Vectors::open(OwnedBytes::new(bytes), &[], 71, None).is_err());
     }
 }

