@@ -123,6 +123,11 @@ fn a_killed_run_is_finished_by_the_next_and_nothing_is_embedded_twice() {
             before = after;
         }
         let outcome = sandbox.indexer_in(&tree, &data_dir, &["once", "--json"]).expect(0).json();
+        // Each vector comes from one place: the index, the cache, the model.
+        let text = &outcome["vectors"]["text"];
+        let from =
+            ["present", "cache_hits", "embedded"].map(|place| text[place].as_u64().unwrap_or_default());
+        assert_eq!(from.iter().sum::<u64>(), all, "{outcome}");
         // Less where the index has vectors that had yet to be cached.
         assert!(embedded(&outcome) <= all - before, "no more than was not cached ({before}): {outcome}");
         let dump = sandbox.indexer_in(&tree, &data_dir, &["dump"]).expect(0).stdout;
