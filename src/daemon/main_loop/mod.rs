@@ -1,5 +1,6 @@
-//! The one loop: an event comes, the state changes, a run is started or stopped. Nothing
-//! here blocks; runs, searches and the registry have threads of their own.
+//! The one loop: an event comes, the state changes, a run is started or stopped. Runs,
+//! searches and the registry have threads of their own. What is read here is a worktree's
+//! git directory when it is opened, and whether git's lock is there: no more.
 
 mod runs;
 mod worktrees;
