@@ -45,6 +45,16 @@ pub struct FileRecord {
     pub state: FileState,
 }
 
+impl FileRecord {
+    /// Its chunks in file order; none where the file is not indexed.
+    pub fn chunks(&self) -> &[ChunkRef] {
+        match &self.state {
+            FileState::Indexed { chunks, .. } => chunks,
+            FileState::Skipped(_) => &[],
+        }
+    }
+}
+
 /// What came of a listed file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileState {

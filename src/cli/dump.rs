@@ -25,7 +25,7 @@ pub(super) struct Dump {
 impl Dump {
     pub(super) fn run(&self, engine: &Arc<Engine>) -> Result<u8, CliError> {
         let workspace = engine.open(&self.path)?;
-        for (path, record) in &workspace.snapshot()?.manifest {
+        for (path, record) in workspace.snapshot()?.manifest.iter() {
             let FileState::Indexed { chunks, .. } = &record.state else { continue };
             let ids: Vec<String> = chunks.iter().map(|chunk| chunk.id.to_string()).collect();
             let hash = record.content.map(|hash| hash.to_string());

@@ -208,6 +208,10 @@ impl Engine {
         Ok(options)
     }
 
+    fn is_loaded(&self, leg: Leg) -> bool {
+        self.models[leg.index()].as_ref().is_some_and(|model| model.is_loaded())
+    }
+
     fn embedder(&self, leg: Leg, purpose: Purpose) -> Result<Option<SharedEmbedder>, EmbedError> {
         self.models[leg.index()].as_ref().map(|model| model.embedder(purpose)).transpose()
     }

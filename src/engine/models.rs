@@ -65,6 +65,11 @@ impl Model {
         Ok(share)
     }
 
+    /// Whether it is in memory.
+    pub(super) fn is_loaded(&self) -> bool {
+        lock(&self.loaded).is_some()
+    }
+
     /// Unloads it where it was not used for `idle`; whether it is still loaded.
     pub(super) fn unload_idle(&self, idle: Duration) -> bool {
         let mut loaded = lock(&self.loaded);

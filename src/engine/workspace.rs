@@ -106,6 +106,7 @@ impl Workspace {
         let mut vectors = Vectors {
             scope,
             cache: cache.as_mut(),
+            loaded: Box::new(|leg| self.engine.is_loaded(leg)),
             load: Box::new(|leg| match self.engine.embedder(leg, Purpose::Run)? {
                 Some(embedder) => Ok(Box::new(embedder) as Box<dyn Embedder>),
                 None => Err(crate::embed::EmbedError::NotInstalled {

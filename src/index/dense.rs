@@ -1,13 +1,13 @@
 //! Filling the vectors that are missing: from the embedding cache where the text was
 //! ever seen, else by the model; edited and newest files first.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use super::freshness::needed;
 use super::outcome::{Outcome, VectorCounts};
 use super::prepare::texts;
-use super::run::chunks;
 use super::{IndexError, Indexer, Observe, Progress};
 use crate::embed::{EmbedError, Embedder, EmbeddingCache, Leg};
 use crate::git::Listing;
@@ -23,6 +23,10 @@ const COMMIT_VECTORS: usize = 2048;
 const CACHE_VECTORS: usize = 64;
 /// Keys asked of the cache at a time.
 const LOOKUP_KEYS: usize = 512;
+/// Vectors of a change that may be committed together with its words …
+const JOINED_VECTORS: usize = 64;
+/// … if no more texts than this have to be embedded: about as long as a commit takes.
+const JOINED_TEXTS: usize = 4;
 
 /// Which of the missing vectors a run fills.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,6 +44,8 @@ pub struct Vectors<'a> {
     pub scope: Scope,
     /// The machine's embedding cache, if it can be used.
     pub cache: Option<&'a mut EmbeddingCache>,
+    /// Whether the model of a leg is in memory.
+    pub loaded: Box<dyn Fn(Leg) -> bool + 'a>,
     /// Loads the model of a leg.
     pub load: LoadModel<'a>,
 }
@@ -47,59 +53,112 @@ pub struct Vectors<'a> {
 /// Loads the model of a leg when it is needed.
 pub type LoadModel<'a> = Box<dyn FnMut(Leg) -> Result<Box<dyn Embedder>, EmbedError> + 'a>;
 
-impl Indexer<'_> {
-    /// Fills every leg, the files `changed` by this run first; with `vectors` absent it
-    /// only counts.
-    pub(super) fn fill(
-        &self,
-        manifest: &Manifest,
-        listing: &Listing,
-        changed: &[RepoPath],
-        mut vectors: Option<&mut Vectors<'_>>,
-        outcome: &mut Outcome,
-        observe: Observe<'_>,
-    ) -> Result<ControlFlow<()>, IndexError> {
-        let mut flow = ControlFlow::Continue(());
-        for leg in Leg::ALL {
-            if self.options.legs[leg.index()].is_none() {
-                continue;
-            }
+/// The vectors that a collection misses, by leg.
+pub(super) struct Fill<'a> {
+    indexer: &'a Indexer<'a>,
+    manifest: &'a Manifest,
+    /// Files that this run found changed: theirs come first.
+    changed: BTreeSet<&'a RepoPath>,
+    legs: Vec<Missing>,
+}
+
+/// What one leg misses.
+struct Missing {
+    leg: Leg,
+    keys: HashSet<VectorKey>,
+    counts: VectorCounts,
+}
+
+impl<'a> Indexer<'a> {
+    /// What is missing of the chunks in `manifest`; within `scope`, none to fill nothing.
+    pub(super) fn missing(
+        &'a self,
+        manifest: &'a Manifest,
+        changed: &'a [RepoPath],
+        scope: Option<Scope>,
+    ) -> Result<Fill<'a>, IndexError> {
+        let changed: BTreeSet<&RepoPath> = changed.iter().collect();
+        let mut legs = Vec::new();
+        for leg in Leg::ALL.into_iter().filter(|leg| self.options.legs[leg.index()].is_some()) {
             let needed = needed(manifest, leg);
             let present = self.database.vector_keys(self.collection, leg)?;
-            let mut missing: HashSet<VectorKey> = needed.difference(&present).copied().collect();
-            let mut counts = VectorCounts {
+            let mut keys: HashSet<VectorKey> = needed.difference(&present).copied().collect();
+            let counts = VectorCounts {
                 needed: needed.len() as u64,
-                present: (needed.len() - missing.len()) as u64,
-                pending: missing.len() as u64,
+                present: (needed.len() - keys.len()) as u64,
+                pending: keys.len() as u64,
                 over_limit: over_limit(manifest, leg),
                 ..VectorCounts::default()
             };
-            let changed: HashSet<&RepoPath> = changed.iter().collect();
-            if vectors.as_ref().is_some_and(|vectors| vectors.scope == Scope::Changed) {
-                let records = changed.iter().filter_map(|path| manifest.get(*path));
-                let keys = records.flat_map(chunks).filter_map(|chunk| chunk.vectors[leg.index()]);
-                missing = keys.filter(|key| missing.contains(key)).collect();
-            }
-            let result = match vectors.as_deref_mut() {
-                Some(vectors) if !missing.is_empty() && flow.is_continue() => {
-                    let mut filling = Filling {
-                        indexer: self,
-                        leg,
-                        vectors,
-                        missing,
-                        counts: &mut counts,
-                        batch: Batch::default(),
-                    };
-                    let files = order(manifest, listing, &changed);
-                    let urgent = files.partition_point(|(path, _)| changed.contains(path));
-                    filling.fill(files.split_at(urgent), outcome, observe)
+            match scope {
+                Some(Scope::All) => {}
+                Some(Scope::Changed) => {
+                    let records = changed.iter().filter_map(|path| manifest.get(*path));
+                    let changed = records.flat_map(|record| keys_of(record, leg));
+                    keys = changed.filter(|key| keys.contains(key)).collect();
                 }
-                _ => Ok(flow),
-            };
-            outcome.vectors[leg.index()] = Some(counts);
-            flow = result?;
+                None => keys.clear(),
+            }
+            legs.push(Missing { leg, keys, counts });
         }
+        Ok(Fill { indexer: self, manifest, changed, legs })
+    }
+}
+
+impl<'a> Fill<'a> {
+    /// Adds to the words of a small change its vectors, so that one commit writes both:
+    /// those that are in the cache, and few others if the model is loaded. What fails here
+    /// is left for later, as words wait for nothing.
+    pub(super) fn join(&mut self, words: &mut Batch, vectors: &mut Vectors<'_>, outcome: &mut Outcome) {
+        let began = Instant::now();
+        let files: Vec<_> =
+            self.changed.iter().filter_map(|path| self.manifest.get_key_value(*path)).collect();
+        let is_small = |leg: &Missing| {
+            let missing = files.iter().flat_map(|(_, record)| keys_of(record, leg.leg));
+            missing.filter(|key| leg.keys.contains(key)).count() <= JOINED_VECTORS
+        };
+        if self.legs.iter().all(is_small) {
+            for missing in &mut self.legs {
+                let mut filling = Filling { indexer: self.indexer, missing, vectors, batch: words };
+                if let Err(error) = filling.join(&files, outcome) {
+                    tracing::debug!(%error, "vectors come after the words");
+                }
+            }
+        }
+        outcome.timing.embed += began.elapsed();
+    }
+
+    /// Fills every leg, in commits of their own.
+    pub(super) fn all(
+        &mut self,
+        listing: &Listing,
+        vectors: &mut Vectors<'_>,
+        outcome: &mut Outcome,
+        observe: Observe<'_>,
+    ) -> Result<ControlFlow<()>, IndexError> {
+        let began = Instant::now();
+        let mut flow = ControlFlow::Continue(());
+        for missing in self.legs.iter_mut().filter(|missing| !missing.keys.is_empty()) {
+            let files = order(self.manifest, listing, &self.changed);
+            let urgent = files.partition_point(|(path, _)| self.changed.contains(path));
+            let mut batch = Batch::default();
+            let mut filling = Filling { indexer: self.indexer, missing, vectors, batch: &mut batch };
+            flow = filling.fill(files.split_at(urgent), outcome, observe)?;
+            if flow.is_break() {
+                break;
+            }
+        }
+        outcome.timing.embed += began.elapsed();
         Ok(flow)
+    }
+
+    /// How far each leg is; `None` where it is off.
+    pub(super) fn counts(self) -> [Option<VectorCounts>; Leg::ALL.len()] {
+        let mut counts = [None, None];
+        for missing in self.legs {
+            counts[missing.leg.index()] = Some(missing.counts);
+        }
+        counts
     }
 }
 
@@ -108,15 +167,23 @@ type Files<'f> = &'f [(&'f RepoPath, &'f FileRecord)];
 /// One leg being filled.
 struct Filling<'a, 'v> {
     indexer: &'a Indexer<'a>,
-    leg: Leg,
+    missing: &'a mut Missing,
     vectors: &'a mut Vectors<'v>,
-    /// Keys without a vector yet.
-    missing: HashSet<VectorKey>,
-    counts: &'a mut VectorCounts,
-    batch: Batch,
+    /// What is committed next.
+    batch: &'a mut Batch,
 }
 
 impl Filling<'_, '_> {
+    fn join(&mut self, files: Files<'_>, outcome: &mut Outcome) -> Result<(), IndexError> {
+        let never: Observe<'_> = &mut |_| ControlFlow::Continue(());
+        let _ = self.take_cached(files, outcome, never)?;
+        let left: HashSet<VectorKey> = self.missing_of(files).collect();
+        if !left.is_empty() && left.len() <= JOINED_TEXTS && (self.vectors.loaded)(self.missing.leg) {
+            let _ = self.compute(files, outcome, never)?;
+        }
+        Ok(())
+    }
+
     /// Fills the files of both slices in their order. The first are committed on their own,
     /// so that an edit does not wait for what was missing before it.
     fn fill(
@@ -127,7 +194,7 @@ impl Filling<'_, '_> {
     ) -> Result<ControlFlow<()>, IndexError> {
         for files in [urgent, rest] {
             let mut flow = self.take_cached(files, outcome, observe)?;
-            if flow.is_continue() && self.misses(files) {
+            if flow.is_continue() && self.missing_of(files).next().is_some() {
                 flow = self.compute(files, outcome, observe)?;
             }
             self.commit(outcome)?;
@@ -138,14 +205,10 @@ impl Filling<'_, '_> {
         Ok(ControlFlow::Continue(()))
     }
 
-    fn misses(&self, files: Files<'_>) -> bool {
-        files.iter().flat_map(|(_, record)| self.keys(record)).any(|key| self.missing.contains(&key))
-    }
-
-    /// Keys of this leg's vectors of a file.
-    fn keys<'m>(&self, record: &'m FileRecord) -> impl Iterator<Item = VectorKey> + use<'m> {
-        let leg = self.leg.index();
-        chunks(record).iter().filter_map(move |chunk| chunk.vectors[leg])
+    /// Keys of these files that have no vector yet.
+    fn missing_of(&self, files: Files<'_>) -> impl Iterator<Item = VectorKey> {
+        let keys = files.iter().flat_map(|(_, record)| keys_of(record, self.missing.leg));
+        keys.filter(|key| self.missing.keys.contains(key))
     }
 
     fn take_cached(
@@ -158,17 +221,13 @@ impl Filling<'_, '_> {
             return Ok(ControlFlow::Continue(()));
         }
         let mut seen = HashSet::new();
-        let keys: Vec<VectorKey> = files
-            .iter()
-            .flat_map(|(_, record)| self.keys(record))
-            .filter(|key| self.missing.contains(key) && seen.insert(*key))
-            .collect();
+        let keys: Vec<VectorKey> = self.missing_of(files).filter(|key| seen.insert(*key)).collect();
         let model = self.model_fingerprint();
         for keys in keys.chunks(LOOKUP_KEYS) {
             let Some(cache) = &mut self.vectors.cache else { break };
             match cache.get_many(&model, keys) {
                 Ok(found) => {
-                    self.counts.cache_hits += found.len() as u64;
+                    self.missing.counts.cache_hits += found.len() as u64;
                     for (key, vector) in found {
                         self.put(key, vector, outcome)?;
                     }
@@ -191,19 +250,20 @@ impl Filling<'_, '_> {
         outcome: &mut Outcome,
         observe: Observe<'_>,
     ) -> Result<ControlFlow<()>, IndexError> {
-        let mut embedder = (self.vectors.load)(self.leg)?;
+        let mut embedder = (self.vectors.load)(self.missing.leg)?;
         let model = embedder.fingerprint().clone();
         let mut computed: Vec<(VectorKey, Vec<f32>)> = Vec::new();
         let root = self.indexer.worktree.root();
         let mut flow = ControlFlow::Continue(());
         'files: for (path, record) in files {
-            let wanted = |key: &VectorKey| self.missing.contains(key);
-            let any = self.keys(record).any(|key| wanted(&key));
+            let wanted = |key: &VectorKey| self.missing.keys.contains(key);
+            let any = keys_of(record, self.missing.leg).any(|key| wanted(&key));
             let (true, Some(content)) = (any, &record.content) else { continue };
-            let texts: BTreeMap<_, _> = texts(root, path, content, self.leg, self.indexer.options, &wanted);
+            let texts: BTreeMap<_, _> =
+                texts(root, path, content, self.missing.leg, self.indexer.options, &wanted);
             for (key, text) in texts {
                 let vector = embedder.embed(&text)?;
-                self.counts.embedded += 1;
+                self.missing.counts.embedded += 1;
                 outcome.bytes.embedded += text.len() as u64;
                 computed.push((key, vector.clone()));
                 if computed.len() >= CACHE_VECTORS {
@@ -231,15 +291,15 @@ impl Filling<'_, '_> {
     }
 
     fn put(&mut self, key: VectorKey, vector: Vec<f32>, outcome: &mut Outcome) -> Result<(), IndexError> {
-        if self.missing.remove(&key) {
-            self.counts.pending -= 1;
-            self.batch.vectors.push((self.leg, key, vector));
+        if self.missing.keys.remove(&key) {
+            self.missing.counts.pending -= 1;
+            self.batch.vectors.push((self.missing.leg, key, vector));
         }
         if self.batch.vectors.len() >= COMMIT_VECTORS { self.commit(outcome) } else { Ok(()) }
     }
 
     fn commit(&mut self, outcome: &mut Outcome) -> Result<(), IndexError> {
-        let batch = std::mem::take(&mut self.batch);
+        let batch = std::mem::take(self.batch);
         if !batch.vectors.is_empty() {
             self.indexer.database.apply(self.indexer.collection, batch)?;
             outcome.commits += 1;
@@ -248,13 +308,13 @@ impl Filling<'_, '_> {
     }
 
     fn show(&self, observe: Observe<'_>) -> ControlFlow<()> {
-        let total = self.counts.needed;
-        observe(Progress::Vectors { done: total - self.counts.pending, total })
+        let total = self.missing.counts.needed;
+        observe(Progress::Vectors { done: total - self.missing.counts.pending, total })
     }
 
     /// The cache goes by the model alone: its other key is the text itself.
     fn model_fingerprint(&self) -> Fingerprint {
-        let leg = self.indexer.options.legs[self.leg.index()].as_ref();
+        let leg = self.indexer.options.legs[self.missing.leg.index()].as_ref();
         leg.map_or_else(|| Fingerprint(String::new()), |leg| leg.model.clone())
     }
 }
@@ -264,7 +324,7 @@ impl Filling<'_, '_> {
 fn order<'m>(
     manifest: &'m Manifest,
     listing: &Listing,
-    changed: &HashSet<&RepoPath>,
+    changed: &BTreeSet<&RepoPath>,
 ) -> Vec<(&'m RepoPath, &'m FileRecord)> {
     let times: HashMap<&RepoPath, i64> =
         listing.entries.iter().map(|entry| (&entry.path, entry.stat.mtime_ns)).collect();
@@ -276,6 +336,15 @@ fn order<'m>(
     files
 }
 
+/// Keys of a leg's vectors of a file.
+fn keys_of(record: &FileRecord, leg: Leg) -> impl Iterator<Item = VectorKey> + use<'_> {
+    record.chunks().iter().filter_map(move |chunk| chunk.vectors[leg.index()])
+}
+
 fn over_limit(manifest: &Manifest, leg: Leg) -> u64 {
-    manifest.values().flat_map(chunks).filter(|chunk| chunk.vectors[leg.index()].is_none()).count() as u64
+    manifest
+        .values()
+        .flat_map(FileRecord::chunks)
+        .filter(|chunk| chunk.vectors[leg.index()].is_none())
+        .count() as u64
 }

@@ -3,7 +3,6 @@
 
 use std::collections::HashSet;
 
-use super::run::chunks;
 use super::{IndexError, IndexState};
 use crate::delta::{self, Change};
 use crate::embed::Leg;
@@ -89,5 +88,5 @@ fn only_touched(worktree: &Worktree, manifest: &Manifest, entry: &FileEntry) -> 
 
 /// Distinct keys that a manifest's chunks need vectors of.
 pub(super) fn needed(manifest: &Manifest, leg: Leg) -> HashSet<VectorKey> {
-    manifest.values().flat_map(chunks).filter_map(|chunk| chunk.vectors[leg.index()]).collect()
+    manifest.values().flat_map(FileRecord::chunks).filter_map(|chunk| chunk.vectors[leg.index()]).collect()
 }

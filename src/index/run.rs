@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use super::outcome::{ByteCounts, ChunkCounts, FileCounts, FullReason, Outcome, Timing};
@@ -105,7 +105,7 @@ impl Indexer<'_> {
             self.state(&head, &format!("{} {} {:?}", identity.git_dir, identity.inode, identity.created_ns));
         let (snapshot, full) = self.open(run, lost, &new)?;
         let old_state = snapshot.state.as_deref().and_then(IndexState::from_json).unwrap_or_default();
-        let mut manifest = snapshot.manifest;
+        let mut manifest = Arc::unwrap_or_clone(snapshot.manifest);
         let delta = delta::diff(&manifest, &listing);
         outcome.full = full;
         outcome.files.unchanged = delta.unchanged;
@@ -124,32 +124,43 @@ impl Indexer<'_> {
             outcome: &mut outcome,
         };
         stopped = self.look(&delta.changes, &mut writer, observe)?.is_break();
-        let changed = std::mem::take(&mut writer.changed);
+        let (mut last, changed) = (writer.batch, writer.changed);
+        let mut vectors = vectors.filter(|_| !stopped);
+        let mut fill = self.missing(&manifest, &changed, vectors.as_ref().map(|vectors| vectors.scope))?;
         let same_state =
             old_state == IndexState { complete: true, indexed_at: old_state.indexed_at, ..new.clone() };
-        if stopped {
-            // The state stays what it was: there is more to look at.
-            if !writer.is_empty() {
-                writer.flush()?;
+        // A run that was stopped leaves the state as it was: there is more to look at.
+        if !stopped && !(same_state && is_empty(&last)) {
+            last.state = Some(IndexState { complete: true, indexed_at: now(), ..new }.to_json());
+            if let Some(vectors) = vectors.as_deref_mut() {
+                fill.join(&mut last, vectors, &mut outcome);
             }
-        } else if !same_state || !writer.is_empty() {
-            let done = IndexState { complete: true, indexed_at: now(), ..new };
-            writer.batch.state = Some(done.to_json());
-            writer.flush()?;
         }
+        if last.state.is_some() || !is_empty(&last) {
+            self.commit(last, &mut outcome)?;
+        }
+        stopped = stopped || observe(Progress::Searchable).is_break();
+        if let Some(vectors) = vectors.filter(|_| !stopped) {
+            stopped = fill.all(&listing, vectors, &mut outcome, observe)?.is_break();
+        }
+        outcome.vectors = fill.counts();
+        outcome.interrupted = stopped;
         if full.is_none() {
             self.attribute(&changed, old_state.commit.as_deref(), &head, &mut outcome);
         }
         count_skipped(&manifest, &listing, &mut outcome);
-        outcome.chunks.total = manifest.values().map(|record| chunks(record).len() as u64).sum();
-        let embedding = Instant::now();
-        stopped = stopped || observe(Progress::Searchable).is_break();
-        let vectors = if stopped { None } else { vectors };
-        outcome.interrupted =
-            self.fill(&manifest, &listing, &changed, vectors, &mut outcome, observe)?.is_break() || stopped;
-        outcome.timing.embed = embedding.elapsed();
+        outcome.chunks.total = manifest.values().map(|record| record.chunks().len() as u64).sum();
         outcome.timing.total = began.elapsed();
         Ok(outcome)
+    }
+
+    /// Applies words and what goes with them.
+    fn commit(&self, batch: Batch, outcome: &mut Outcome) -> Result<(), IndexError> {
+        let began = Instant::now();
+        self.database.apply(self.collection, batch)?;
+        outcome.commits += 1;
+        outcome.timing.store += began.elapsed();
+        Ok(())
     }
 
     fn state(&self, head: &Head, identity: &str) -> IndexState {
@@ -294,16 +305,11 @@ struct Writer<'a> {
 }
 
 impl Writer<'_> {
-    fn is_empty(&self) -> bool {
-        let batch = &self.batch;
-        !batch.reset && batch.files.is_empty() && batch.upsert.is_empty() && batch.delete.is_empty()
-    }
-
     fn remove(&mut self, path: &RepoPath) -> Result<(), IndexError> {
         let Some(old) = self.manifest.remove(path) else { return Ok(()) };
         self.outcome.files.removed += 1;
-        self.outcome.chunks.removed += chunks(&old).len() as u64;
-        self.batch.delete.extend(chunks(&old).iter().map(|chunk| chunk.id));
+        self.outcome.chunks.removed += old.chunks().len() as u64;
+        self.batch.delete.extend(old.chunks().iter().map(|chunk| chunk.id));
         self.batch.files.insert(path.clone(), None);
         self.changed.push(path.clone());
         self.flush_if_large()
@@ -328,8 +334,12 @@ impl Writer<'_> {
             return Ok(());
         }
         if !counts.touched {
-            let mut gone: HashMap<PointId, &ChunkRef> =
-                old.map(chunks).unwrap_or_default().iter().map(|chunk| (chunk.id, chunk)).collect();
+            let mut gone: HashMap<PointId, &ChunkRef> = old
+                .map(FileRecord::chunks)
+                .unwrap_or_default()
+                .iter()
+                .map(|chunk| (chunk.id, chunk))
+                .collect();
             let chunk_counts = &mut self.outcome.chunks;
             for point in points {
                 let old = gone.remove(&point.id);
@@ -368,22 +378,13 @@ impl Writer<'_> {
     }
 
     fn flush(&mut self) -> Result<(), IndexError> {
-        let began = Instant::now();
-        let batch = std::mem::take(&mut self.batch);
         self.batch_bytes = 0;
-        self.indexer.database.apply(self.indexer.collection, batch)?;
-        self.outcome.commits += 1;
-        self.outcome.timing.store += began.elapsed();
-        Ok(())
+        self.indexer.commit(std::mem::take(&mut self.batch), self.outcome)
     }
 }
 
-/// Chunks of a record.
-pub(super) fn chunks(record: &FileRecord) -> &[ChunkRef] {
-    match &record.state {
-        FileState::Indexed { chunks, .. } => chunks,
-        FileState::Skipped(_) => &[],
-    }
+fn is_empty(batch: &Batch) -> bool {
+    !batch.reset && batch.files.is_empty() && batch.upsert.is_empty() && batch.delete.is_empty()
 }
 
 fn count_skipped(manifest: &Manifest, listing: &Listing, outcome: &mut Outcome) {

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::prepare::{Found, chunk_ref, prepare};
-use super::run::chunks;
 use super::{IndexError, Indexer, Progress};
 use crate::embed::Leg;
 use crate::git::{FileEntry, PatternMatch};
@@ -147,7 +146,7 @@ impl Indexer<'_> {
             let needed: BTreeSet<_> = snapshot
                 .manifest
                 .values()
-                .flat_map(chunks)
+                .flat_map(FileRecord::chunks)
                 .filter_map(|chunk| chunk.vectors[leg.index()])
                 .collect();
             let missing = needed.iter().filter(|key| !present.contains(*key)).count() as u64;

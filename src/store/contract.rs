@@ -349,7 +349,7 @@ pub(crate) fn a_reset_empties_points_and_manifest(open: Open<'_>) {
     expected.sort_by_key(|point| point.id);
     assert_eq!(scan(&*open()), expected);
     let snapshot = open().snapshot(&db, &collection).unwrap();
-    assert_eq!(snapshot.manifest.into_keys().collect::<Vec<_>>(), [path("c.rs")]);
+    assert_eq!(snapshot.manifest.keys().collect::<Vec<_>>(), [&path("c.rs")]);
     assert_eq!(snapshot.state.as_deref(), Some("s"));
     store.apply(&db, &collection, Batch { reset: true, ..Batch::default() }).unwrap();
     assert!(scan(&*open()).is_empty() && open().snapshot(&db, &collection).unwrap().manifest.is_empty());
@@ -466,7 +466,7 @@ pub(crate) fn any_history_equals_its_content(open: Open<'_>) {
 
                 prop_assert_eq!(scan(&*store), model.points.values().cloned().collect::<Vec<_>>());
                 let snapshot = store.snapshot(&db, &collection).unwrap();
-                prop_assert_eq!(&snapshot.manifest, &model.manifest);
+                prop_assert_eq!(&*snapshot.manifest, &model.manifest);
                 prop_assert_eq!(&snapshot.state, &model.state);
                 let keys = store.vector_keys(&db, &collection, Leg::Text).unwrap();
                 let needed: HashSet<VectorKey> = model.points.values().filter_map(|p| p.vectors[0]).collect();
@@ -564,7 +564,7 @@ pub(crate) fn skipped_files_are_in_the_manifest(open: Open<'_>) {
     let path = RepoPath::new(b"\xff.bin".as_slice()).unwrap();
     let files = BTreeMap::from([(path.clone(), Some(record.clone()))]);
     store.apply(&db, &collection, Batch { files, ..Batch::default() }).unwrap();
-    assert_eq!(open().snapshot(&db, &collection).unwrap().manifest, BTreeMap::from([(path, record)]));
+    assert_eq!(*open().snapshot(&db, &collection).unwrap().manifest, BTreeMap::from([(path, record)]));
 }
 
 /// One test of each function above. `$open` is an expression that gives an opener,

@@ -135,7 +135,7 @@ pub struct Scored {
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// The manifest.
-    pub manifest: Manifest,
+    pub manifest: Arc<Manifest>,
     /// The state of the last batch that set one.
     pub state: Option<String>,
 }

@@ -56,7 +56,7 @@ pub(super) struct Handle {
 
 #[derive(Default)]
 struct Replayed {
-    manifest: Manifest,
+    manifest: Arc<Manifest>,
     /// Bytes of the log.
     len: u64,
 }
@@ -169,9 +169,10 @@ impl Handle {
         let path = self.root.join(manifest_name(&self.commit.manifest));
         let missing = read_log(&path, Some(&self.manifest), &self.commit.manifest, len)?;
         if !missing.is_empty() {
-            manifest_log::replay(&mut manifest, len, &missing).map_err(|e| StoreError::corrupt(&path, e))?;
+            manifest_log::replay(Arc::make_mut(&mut manifest), len, &missing)
+                .map_err(|e| StoreError::corrupt(&path, e))?;
         }
-        let snapshot = Snapshot { manifest: manifest.clone(), state: self.commit.state.clone() };
+        let snapshot = Snapshot { manifest: Arc::clone(&manifest), state: self.commit.state.clone() };
         *replayed = Replayed { manifest, len: len + missing.len() as u64 };
         Ok(snapshot)
     }

@@ -4,6 +4,7 @@
 //! One line of JSON and one with its CRC-32 in 8 hex digits. Formats:
 //! 1: the first; six files a segment and tantivy's `meta.json` in an envelope.
 //! 2: one file a segment, a binary commit record that holds the end of the manifest log.
+//! 3: the manifest log says what changed of a record.
 
 use std::io::ErrorKind::NotFound;
 use std::path::Path;
@@ -17,7 +18,7 @@ use crate::store::{Schema, StoreError};
 /// File name.
 pub(super) const NAME: &str = "schema.json";
 /// The format this version writes; also of everything else in the directory.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -123,8 +124,8 @@ mod tests {
             let bytes = format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes()));
             decode(Path::new("x"), bytes.as_bytes()).unwrap_err()
         };
-        let newer = decode(r#"{"format":3,"whatever":true}"#);
-        assert!(matches!(newer, StoreError::NewerFormat { found: 3, supported: 2, .. }), "{newer}");
+        let newer = decode(r#"{"format":4,"whatever":true}"#);
+        assert!(matches!(newer, StoreError::NewerFormat { found: 4, supported: 3, .. }), "{newer}");
         // Set aside and built anew by the next run, as damage is.
         let older = decode(r#"{"format":1,"source":"","legs":[]}"#);
         assert!(matches!(older, StoreError::Corrupt { .. }), "{older}");

@@ -81,7 +81,7 @@ fn read(store: &dyn Store) -> Result<Read, StoreError> {
     store.schema(&db, &collection)?;
     let mut points = Vec::new();
     store.scan(&db, &collection, &mut |point| points.push(point))?;
-    let manifest = store.snapshot(&db, &collection)?.manifest.into_keys().collect();
+    let manifest = store.snapshot(&db, &collection)?.manifest.keys().cloned().collect();
     let probes = [
         Probe::Terms(vec![("common".to_owned(), 1.0), ("word7".to_owned(), 1.0)]),
         Probe::Vector(Leg::Text, vector("common word7")),
@@ -509,7 +509,7 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
         assert_eq!(scan(&*store).iter().map(|p| p.id).collect::<Vec<_>>(), ids);
         let manifest =
             expected.files.into_iter().filter_map(|(path, record)| Some((path, record?))).collect();
-        assert_eq!(snapshot.manifest, manifest);
+        assert_eq!(*snapshot.manifest, manifest);
         let probe = Probe::Vector(Leg::Text, vector(&format!("batch {state} point 3")));
         let hits = store.search(&db, &collection, &[probe], &Filter::default(), 1).unwrap();
         assert!(hits[0][0].score > 0.9999);

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::changes::{Changes, Place};
 use super::commit::{
@@ -310,14 +311,15 @@ fn append_manifest(
     extent: &mut Extent,
     written: &mut Written,
 ) -> Result<(), StoreError> {
+    let mut manifest = if reset { Arc::default() } else { handle.snapshot()?.manifest };
     let mut bytes = Vec::new();
-    manifest_log::append(&mut bytes, &files);
+    manifest_log::append(&mut bytes, &manifest, &files);
     // With what is new: so that a large change compacts, and not the small one after it.
     if !reset && extent.total() + bytes.len() as u64 <= 2 * extent.base + MANIFEST_SLACK {
         extent.tail.append(&mut bytes);
         return Ok(());
     }
-    let mut manifest = if reset { Manifest::new() } else { handle.snapshot()?.manifest };
+    let manifest: &mut Manifest = Arc::make_mut(&mut manifest);
     for (path, record) in files {
         match record {
             Some(record) => drop(manifest.insert(path, record)),
