@@ -85,6 +85,7 @@ fn main() -> Result<(), Failure> {
     let path = data.join("cache/embeddings.sqlite");
     let mut cache = EmbeddingCache::open(&path, settings.embed.cache_max_bytes)?;
     let mut vectors = (!arguments.lexical).then(|| Vectors {
+        loaded: Box::new(|_| true),
         scope: Scope::All,
         cache: Some(&mut cache),
         load: Box::new(move |_| Ok(Box::new(Shared::new(Arc::clone(&shared))))),

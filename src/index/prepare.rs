@@ -152,6 +152,8 @@ pub(super) fn points(
             signature: chunk.signature,
             text: chunk.text,
             vectors,
+            attributes: BTreeMap::new(),
+            time: None,
         }
     };
     chunks.into_iter().map(point).collect()

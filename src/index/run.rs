@@ -16,7 +16,7 @@ use crate::git::{FileEntry, Head, Listing, Worktree};
 use crate::id::{CollectionName, PointId};
 use crate::manifest::{ChunkRef, FileRecord, FileState, Manifest};
 use crate::path::RepoPath;
-use crate::store::{Batch, Schema, Snapshot, StoreError};
+use crate::store::{Batch, CollectionKind, Schema, Snapshot, StoreError};
 use crate::tenant::Database;
 
 /// Text and terms of one commit at most, roughly, in bytes: bounds memory on a cold run.
@@ -130,7 +130,7 @@ impl Indexer<'_> {
         let same_state =
             old_state == IndexState { complete: true, indexed_at: old_state.indexed_at, ..new.clone() };
         // A run that was stopped leaves the state as it was: there is more to look at.
-        if !stopped && !(same_state && is_empty(&last)) {
+        if !(stopped || same_state && is_empty(&last)) {
             last.state = Some(IndexState { complete: true, indexed_at: now(), ..new }.to_json());
             if let Some(vectors) = vectors.as_deref_mut() {
                 fill.join(&mut last, vectors, &mut outcome);
@@ -191,6 +191,7 @@ impl Indexer<'_> {
         new: &IndexState,
     ) -> Result<(Snapshot, Option<FullReason>), IndexError> {
         let schema = Schema {
+            kind: CollectionKind::Codebase,
             legs: Leg::ALL.map(|leg| {
                 self.options.legs[leg.index()].as_ref().map(|leg| (leg.fingerprint.clone(), leg.dimension))
             }),

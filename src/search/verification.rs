@@ -139,6 +139,8 @@ mod tests {
             lines: (line, line + wanted.trim_end().matches('\n').count() as u32),
             hash: ContentHash::of(wanted.as_bytes()),
             vectors: [None, None],
+            attributes: Default::default(),
+            time: None,
         }
     }
 

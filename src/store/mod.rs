@@ -5,9 +5,7 @@
 //! see what: only `tenant` hands out a `Database`.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::embed::Leg;
@@ -19,8 +17,10 @@ use crate::path::RepoPath;
 #[cfg(test)]
 mod contract;
 pub mod embedded;
+mod error;
 
 pub use embedded::{EmbeddedStore, Inventory, StoredCollection};
+pub use error::StoreError;
 
 /// What a chunk of code is, and where: a pure function of (path, bytes, options).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +52,11 @@ pub struct Point {
     pub hash: ContentHash,
     /// Vector key of each dense leg (see [`crate::manifest::ChunkRef::vectors`]).
     pub vectors: [Option<VectorKey>; 2],
+    /// Further keywords by name, for what is not a piece of a file; a name and a value are
+    /// not empty and have no NUL.
+    pub attributes: BTreeMap<String, String>,
+    /// When it came to be, in seconds since the epoch, for what is not a piece of a file.
+    pub time: Option<u64>,
 }
 
 /// One atomic change of a collection. Readers see all of it or none.
@@ -86,14 +91,101 @@ impl Batch {
     }
 }
 
+/// Whose data a database holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DatabaseKind {
+    /// One project's, on one machine.
+    Project,
+    /// All projects' of one machine.
+    Shared,
+    /// An organisation's, on a server.
+    Organisation,
+}
+
+impl DatabaseKind {
+    /// All of them.
+    pub const ALL: [DatabaseKind; 3] =
+        [DatabaseKind::Project, DatabaseKind::Shared, DatabaseKind::Organisation];
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            DatabaseKind::Project => "project",
+            DatabaseKind::Shared => "shared",
+            DatabaseKind::Organisation => "organisation",
+        }
+    }
+
+    /// Reads what [`DatabaseKind::name`] gives.
+    pub fn from_name(name: &str) -> Option<DatabaseKind> {
+        DatabaseKind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// What a database is; fixed when it is created.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseInfo {
+    /// Whose data it holds.
+    pub kind: DatabaseKind,
+    /// The project's absolute path (its bytes), which tells it from another of the same hash;
+    /// empty for the other kinds.
+    pub source: Vec<u8>,
+    /// When it was created, in seconds since the epoch.
+    pub created_at: u64,
+}
+
+impl DatabaseInfo {
+    /// Whose it is, for people.
+    pub fn subject(&self) -> String {
+        match self.kind {
+            DatabaseKind::Project => String::from_utf8_lossy(&self.source).into_owned(),
+            kind => format!("the {} database", kind.name()),
+        }
+    }
+}
+
+/// What the points of a collection are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum CollectionKind {
+    /// Chunks of a worktree's files.
+    #[default]
+    Codebase,
+    /// Agents' checkpoints.
+    Checkpoints,
+    /// Remediations of errors.
+    Remediations,
+}
+
+impl CollectionKind {
+    /// All of them.
+    pub const ALL: [CollectionKind; 3] =
+        [CollectionKind::Codebase, CollectionKind::Checkpoints, CollectionKind::Remediations];
+
+    /// As it is written.
+    pub fn name(self) -> &'static str {
+        match self {
+            CollectionKind::Codebase => "codebase",
+            CollectionKind::Checkpoints => "checkpoints",
+            CollectionKind::Remediations => "remediations",
+        }
+    }
+
+    /// Reads what [`CollectionKind::name`] gives.
+    pub fn from_name(name: &str) -> Option<CollectionKind> {
+        CollectionKind::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
 /// What a collection is made of; fixed when it is created.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
+    /// What its points are.
+    pub kind: CollectionKind,
     /// Fingerprint and dimension of each dense leg, in the order of [`Leg::ALL`];
     /// `None` where the leg is off.
     pub legs: [Option<(Fingerprint, usize)>; 2],
     /// The absolute path that the collection is of (its bytes): equal hashes with
-    /// another path are a collision, and an error.
+    /// another path are a collision, and an error. Empty where it is of no path.
     pub source: Vec<u8>,
 }
 
@@ -108,6 +200,10 @@ pub struct Filter {
     pub languages: Vec<Language>,
     /// Kinds.
     pub kinds: Vec<String>,
+    /// Attributes by name, with the values that each may have.
+    pub attributes: BTreeMap<String, Vec<String>>,
+    /// Seconds since the epoch; what has no time is outside of every range.
+    pub time: Option<Range<u64>>,
 }
 
 /// What a leg is asked.
@@ -164,6 +260,15 @@ pub struct Stats {
 /// - a damaged collection is [`StoreError::Corrupt`], never a panic, and nothing is
 ///   deleted because it did not open.
 pub trait Store: Send + Sync {
+    /// Databases that were created, sorted.
+    fn databases(&self) -> Result<Vec<DatabaseName>, StoreError>;
+    /// Creates the database, or checks that it exists with this kind and source
+    /// ([`StoreError::DatabaseCollision`] else). The time of creation is the first one's.
+    fn create_database(&self, db: &DatabaseName, info: &DatabaseInfo) -> Result<(), StoreError>;
+    /// What it was created as; [`StoreError::NoDatabase`] where there is none.
+    fn database(&self, db: &DatabaseName) -> Result<DatabaseInfo, StoreError>;
+    /// Removes the database with all of its collections, set aside or not.
+    fn drop_database(&self, db: &DatabaseName) -> Result<(), StoreError>;
     /// Collections of a database, sorted. A database that was never written has none.
     fn collections(&self, db: &DatabaseName) -> Result<Vec<CollectionName>, StoreError>;
     /// Creates the collection, or checks that it exists with this schema's source.
@@ -213,129 +318,4 @@ pub trait Store: Send + Sync {
     fn check(&self, db: &DatabaseName, collection: &CollectionName) -> Result<Vec<String>, StoreError>;
     /// Counts and sizes.
     fn stats(&self, db: &DatabaseName, collection: &CollectionName) -> Result<Stats, StoreError>;
-}
-
-/// Why the store did not do as asked. Every message names its subject and a way out.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// No such collection.
-    #[error(
-        "nothing is indexed here yet: run `indexer once` in the worktree first (no collection {collection} in database {database})"
-    )]
-    NotFound {
-        /// Database.
-        database: DatabaseName,
-        /// Collection.
-        collection: CollectionName,
-    },
-    /// Another writer is at work.
-    #[error("{} is being written by {}: wait for it to end, or stop it", path.display(), holder(*pid))]
-    Locked {
-        /// The lock.
-        path: PathBuf,
-        /// Process id of the holder, where it could be read.
-        pid: Option<u32>,
-    },
-    /// Stored data is not what was written.
-    #[error("{} is damaged ({detail}): `indexer once --full` sets it aside and builds it anew", path.display())]
-    Corrupt {
-        /// The damaged file.
-        path: PathBuf,
-        /// What is wrong with it.
-        detail: String,
-    },
-    /// The collection was created with other dense legs.
-    #[error(
-        "collection {collection} was built with {stored}, not with {wanted}: \
-         `indexer once --full` rebuilds it, or configure the former model"
-    )]
-    SchemaMismatch {
-        /// Collection.
-        collection: CollectionName,
-        /// Legs as stored.
-        stored: String,
-        /// Legs as asked.
-        wanted: String,
-    },
-    /// The collection is of another path, whose hash is the same.
-    #[error(
-        "collection {collection} belongs to {stored}, whose path hash is the same as that of {wanted}: \
-         give one of them another --data-dir, or move it to another path"
-    )]
-    Collision {
-        /// Collection.
-        collection: CollectionName,
-        /// The path it belongs to.
-        stored: String,
-        /// The path asked for.
-        wanted: String,
-    },
-    /// Written by a newer version of the program.
-    #[error(
-        "{} has format {found}, and this version reads up to {supported}: upgrade indexer, \
-         or rebuild with `indexer once --full`",
-        path.display()
-    )]
-    NewerFormat {
-        /// The file that says so.
-        path: PathBuf,
-        /// Its format.
-        found: u32,
-        /// The newest one known here.
-        supported: u32,
-    },
-    /// The data directory cannot be written.
-    #[error("{} cannot be written ({reason}): make it writable, or choose another --data-dir", path.display())]
-    ReadOnly {
-        /// What was to be written.
-        path: PathBuf,
-        /// The operating system's words.
-        reason: String,
-    },
-    /// No space left. The collection is as before.
-    #[error("no space left for {}: free some, or choose another --data-dir; the index is as before", path.display())]
-    Full {
-        /// What was to be written.
-        path: PathBuf,
-    },
-    /// Any other failure of the operating system.
-    #[error("{}: {source}: check it and its disk, or choose another --data-dir", path.display())]
-    Io {
-        /// File or directory.
-        path: PathBuf,
-        /// The cause.
-        source: io::Error,
-    },
-    /// The caller asked for what cannot be.
-    #[error("invalid request to the store: {0}")]
-    Invalid(String),
-}
-
-fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
-}
-
-impl StoreError {
-    /// What a failed write of `path` means.
-    pub(crate) fn write(path: &Path, source: io::Error) -> StoreError {
-        use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-        let path = path.to_owned();
-        match source.kind() {
-            StorageFull | QuotaExceeded => StoreError::Full { path },
-            ReadOnlyFilesystem | PermissionDenied => {
-                StoreError::ReadOnly { path, reason: source.to_string() }
-            }
-            _ => StoreError::Io { path, source },
-        }
-    }
-
-    /// What a failed read of `path` means.
-    pub(crate) fn read(path: &Path, source: io::Error) -> StoreError {
-        StoreError::Io { path: path.to_owned(), source }
-    }
-
-    /// Damage in `path`.
-    pub(crate) fn corrupt(path: &Path, detail: impl Into<String>) -> StoreError {
-        StoreError::Corrupt { path: path.to_owned(), detail: detail.into() }
-    }
 }

@@ -193,7 +193,7 @@ impl Database {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::EmbeddedStore;
+    use crate::store::{CollectionKind, EmbeddedStore};
 
     #[test]
     fn only_a_canonical_path_is_a_tenant() {
@@ -226,7 +226,8 @@ mod tests {
         // Alike to the eye, or one a part of the other.
         let tenants = ["/src/demo", "/src/dem\u{43e}", "/src/Demo", "/src/demo2", "/src"].map(tenant);
         let databases = tenants.each_ref().map(|tenant| router.database(tenant).unwrap());
-        let schema = Schema { legs: [None, None], source: b"/src/demo".to_vec() };
+        let schema =
+            Schema { kind: CollectionKind::Codebase, legs: [None, None], source: b"/src/demo".to_vec() };
         let collection = tenants[0].code_collection(Path::new("/src/demo")).unwrap();
         databases[0].create(&collection, &schema).unwrap();
         assert_eq!(databases[0].collections().unwrap(), std::slice::from_ref(&collection));
@@ -248,7 +249,11 @@ mod tests {
         let [first, second] = ["/src/worktree-21799", "/src/worktree-36824"].map(Path::new);
         assert_eq!(tenant.code_collection(first).unwrap(), tenant.code_collection(second).unwrap());
         let create = |path: &Path| {
-            let schema = Schema { legs: [None, None], source: path.as_os_str().as_encoded_bytes().to_vec() };
+            let schema = Schema {
+                kind: CollectionKind::Codebase,
+                legs: [None, None],
+                source: path.as_os_str().as_encoded_bytes().to_vec(),
+            };
             database.create(&tenant.code_collection(path).unwrap(), &schema)
         };
         create(first).unwrap();

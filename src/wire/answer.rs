@@ -46,6 +46,7 @@ impl SearchRequest {
                 paths: self.paths.clone(),
                 languages: self.languages.iter().map(language).collect::<Result<_, _>>()?,
                 kinds: self.kinds.clone(),
+                ..Filter::default()
             },
         })
     }

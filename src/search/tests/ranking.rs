@@ -22,6 +22,8 @@ fn point(id: u8, path: &str, kind: &str, symbol: &str, text: &str) -> Point {
         lines: (1, text.lines().count().max(1) as u32),
         hash: ContentHash::of(text.as_bytes()),
         vectors: [None, None],
+        attributes: Default::default(),
+        time: None,
     }
 }
 

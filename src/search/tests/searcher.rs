@@ -12,7 +12,7 @@ use crate::id::VectorKey;
 use crate::language::Language;
 use crate::lexical;
 use crate::path::RepoPath;
-use crate::store::{Batch, EmbeddedStore, Filter, StoreError};
+use crate::store::{Batch, CollectionKind, EmbeddedStore, Filter, StoreError};
 use crate::tenant::{Router, TenantContext};
 use crate::textify::textify;
 
@@ -48,7 +48,11 @@ fn indexed(files: &[(&str, &str)], embedder: Option<&mut LocalEmbedder>) -> Inde
     let database = router.database(&tenant).expect("a database");
     let collection = tenant.code_collection(root.as_path()).expect("a name");
     let leg = embedder.as_ref().map(|e| (leg_fingerprint(e.fingerprint(), "textify-1"), e.dimension()));
-    let schema = Schema { legs: [leg, None], source: root.as_path().as_os_str().as_encoded_bytes().to_vec() };
+    let schema = Schema {
+        kind: CollectionKind::Codebase,
+        legs: [leg, None],
+        source: root.as_path().as_os_str().as_encoded_bytes().to_vec(),
+    };
     database.create(&collection, &schema).expect("created");
     let mut batch = Batch::default();
     let mut texts: HashMap<VectorKey, String> = HashMap::new();
@@ -79,6 +83,8 @@ fn indexed(files: &[(&str, &str)], embedder: Option<&mut LocalEmbedder>) -> Inde
                 signature: chunk.signature,
                 text: chunk.text,
                 vectors: [embedder.is_some().then_some(key), None],
+                attributes: Default::default(),
+                time: None,
             });
         }
     }

@@ -33,6 +33,8 @@ pub(super) struct Fields {
     pub(super) kind: Field,
     pub(super) symbol: Field,
     pub(super) terms: Field,
+    pub(super) attribute: Field,
+    time: Field,
     id: [Field; 2],
     vectors: [[Field; 2]; Leg::ALL.len()],
     payload: Field,
@@ -42,6 +44,9 @@ pub(super) struct Fields {
 pub(super) const ID_COLUMNS: [&str; 2] = ["id_0", "id_1"];
 /// Names of the two columns of each leg's vector key.
 pub(super) const VECTOR_COLUMNS: [[&str; 2]; Leg::ALL.len()] = [["text_0", "text_1"], ["code_0", "code_1"]];
+
+/// Name of the column of times.
+pub(super) const TIME_COLUMN: &str = "time";
 
 impl Fields {
     pub(super) fn new() -> Fields {
@@ -59,8 +64,10 @@ impl Fields {
             ancestor: builder.add_bytes_field("ancestor", keyword.clone()),
             language: builder.add_bytes_field("language", keyword.clone()),
             kind: builder.add_bytes_field("kind", keyword.clone()),
-            symbol: builder.add_bytes_field("symbol", keyword),
+            symbol: builder.add_bytes_field("symbol", keyword.clone()),
+            attribute: builder.add_bytes_field("attribute", keyword),
             terms: builder.add_text_field("terms", terms),
+            time: builder.add_u64_field(TIME_COLUMN, column.clone()),
             id: ID_COLUMNS.map(|name| builder.add_u64_field(name, column.clone())),
             vectors: VECTOR_COLUMNS
                 .map(|names| names.map(|name| builder.add_u64_field(name, column.clone()))),
@@ -79,6 +86,12 @@ impl Fields {
         document.add_bytes(self.kind, &keyword(point.kind.as_bytes()));
         if let Some(symbol) = &point.symbol {
             document.add_bytes(self.symbol, &keyword(symbol.to_lowercase().as_bytes()));
+        }
+        for (name, value) in &point.attributes {
+            document.add_bytes(self.attribute, &attribute(name, value));
+        }
+        if let Some(time) = point.time {
+            document.add_u64(self.time, time);
         }
         document.add_text(self.terms, point.terms.join("\n"));
         for (field, value) in self.id.into_iter().zip(halves(&point.id.0)) {
@@ -140,12 +153,17 @@ pub(super) fn keyword(value: &[u8]) -> Cow<'_, [u8]> {
     Cow::Owned(hashed)
 }
 
-const PAYLOAD_VERSION: u8 = 2;
+/// An attribute as an index term.
+pub(super) fn attribute(name: &str, value: &str) -> Vec<u8> {
+    keyword(format!("{name}\0{value}").as_bytes()).into_owned()
+}
+
+const PAYLOAD_VERSION: u8 = 3;
 /// Bytes of BLAKE3 of the terms, which are not kept, to tell whether they have changed.
 const TERMS_DIGEST: usize = 8;
 
 /// Version, fields in order, CRC-32 of all before. Versions:
-/// 1: the first; 2: with a digest of the terms.
+/// 1: the first; 2: with a digest of the terms; 3: with attributes and time.
 fn encode_payload(point: &Point) -> Vec<u8> {
     let mut out = Vec::with_capacity(point.text.len() + 192);
     out.push(PAYLOAD_VERSION);
@@ -164,6 +182,11 @@ fn encode_payload(point: &Point) -> Vec<u8> {
     let terms = ContentHash::of(point.terms.join("\n").as_bytes());
     out.extend_from_slice(&terms.0[..TERMS_DIGEST]);
     put_bytes(&mut out, point.text.as_bytes());
+    put_varint(&mut out, point.attributes.len() as u64);
+    for part in point.attributes.iter().flat_map(|(name, value)| [name, value]) {
+        put_bytes(&mut out, part.as_bytes());
+    }
+    put_option(&mut out, point.time, put_varint);
     let checksum = crc32fast::hash(&out);
     out.extend_from_slice(&checksum.to_le_bytes());
     out
@@ -192,6 +215,10 @@ fn decode_payload(bytes: &[u8]) -> Option<Point> {
         vectors: read_keys(&mut decoder)?,
         text: decoder.take(TERMS_DIGEST).and_then(|_| decoder.string())?,
         terms: Vec::new(),
+        attributes: (0..decoder.varint()?)
+            .map(|_| Some((decoder.string()?, decoder.string()?)))
+            .collect::<Option<_>>()?,
+        time: decoder.option(Decoder::varint)?,
     };
     decoder.is_empty().then_some(point)
 }
@@ -251,6 +278,8 @@ mod tests {
             lines: (1, 30),
             hash: ContentHash::of(b"y"),
             vectors: [None, Some(VectorKey([9; 16]))],
+            attributes: [("category".to_owned(), "test".to_owned())].into(),
+            time: Some(1),
         }
     }
 
@@ -279,6 +308,7 @@ mod tests {
         assert!(!with(&|p| p.terms.push("term".to_owned())));
         assert!(!with(&|p| p.text.push(' ')) && !with(&|p| p.signature = None));
         assert!(!with(&|p| p.vectors = [None; 2]));
+        assert!(!with(&|p| p.time = None) && !with(&|p| p.attributes.clear()));
         assert!(!fields.differs_only_in_place(&TantivyDocument::new(), &sample()));
     }
 

@@ -3,13 +3,14 @@
 
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use std::ffi::OsStr;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::Arc;
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocAddress, DocSet, SegmentReader, TERMINATED, Term};
 
-use super::fields::{Fields, keyword};
+use super::fields::{Fields, TIME_COLUMN, attribute, keyword};
 use super::lexical::for_each_live;
 use super::segment::Segment;
 use crate::store::{Filter, StoreError};
@@ -38,6 +39,8 @@ pub(super) struct CompiledFilter {
     paths: Option<Paths>,
     languages: Vec<Vec<u8>>,
     kinds: Vec<Vec<u8>>,
+    attributes: Vec<Vec<Vec<u8>>>,
+    time: Option<Range<u64>>,
 }
 
 /// Reads a filter; a pattern that globset refuses is [`StoreError::Invalid`].
@@ -47,6 +50,11 @@ pub(super) fn compile(filter: &Filter) -> Result<CompiledFilter, StoreError> {
         paths,
         languages: filter.languages.iter().map(|l| l.name().as_bytes().to_vec()).collect(),
         kinds: filter.kinds.iter().map(|k| k.as_bytes().to_vec()).collect(),
+        attributes: (filter.attributes.iter())
+            .filter(|(_, values)| !values.is_empty())
+            .map(|(name, values)| values.iter().map(|value| attribute(name, value)).collect())
+            .collect(),
+        time: filter.time.clone(),
     })
 }
 
@@ -74,7 +82,9 @@ fn compile_paths(patterns: &[String]) -> Result<Paths, StoreError> {
 impl CompiledFilter {
     /// The documents that pass.
     pub(super) fn allowed(&self, segments: &[Arc<Segment>], fields: &Fields) -> tantivy::Result<Allowed> {
-        if self.paths.is_none() && self.languages.is_empty() && self.kinds.is_empty() {
+        let CompiledFilter { paths, languages, kinds, attributes, time } = self;
+        let lists_empty = languages.is_empty() && kinds.is_empty() && attributes.is_empty();
+        if paths.is_none() && lists_empty && time.is_none() {
             return Ok(Allowed(None));
         }
         let segments = segments.iter().map(|segment| self.segment(&segment.reader, fields));
@@ -93,6 +103,16 @@ impl CompiledFilter {
                 mark(segment, field, values, &mut set)?;
                 intersect(set);
             }
+        }
+        for values in &self.attributes {
+            let mut set = vec![false; segment.max_doc() as usize];
+            mark(segment, fields.attribute, values, &mut set)?;
+            intersect(set);
+        }
+        if let Some(range) = &self.time {
+            let times = segment.fast_fields().u64(TIME_COLUMN)?;
+            let within = |doc| times.first(doc).is_some_and(|time| range.contains(&time));
+            intersect((0..segment.max_doc()).map(within).collect());
         }
         if let Some(paths) = &self.paths {
             let mut set = vec![false; segment.max_doc() as usize];

@@ -2,6 +2,8 @@
 //! manifest log for each collection, in files of one machine.
 //!
 //! ```text
+//! <data-dir>/databases/<database>/
+//!     database.json        whose it is
 //! <data-dir>/databases/<database>/<collection>/
 //!     schema.json          what it is made of, and the format version
 //!     writer.lock          held while something is written
@@ -18,8 +20,10 @@
 //! precious in the sense that nothing here removes what it cannot read.
 
 mod changes;
+mod checked_json;
 mod codec;
 mod commit;
+mod database_file;
 mod dense;
 mod fields;
 mod filter;
@@ -50,7 +54,10 @@ use self::handle::Handle;
 use crate::embed::Leg;
 use crate::id::{CollectionName, DatabaseName, VectorKey};
 use crate::state_dir::{self, LockError, WriterLock};
-use crate::store::{Batch, Filter, Point, Probe, Schema, Scored, Snapshot, Stats, Store, StoreError};
+use crate::store::{
+    Batch, CollectionKind, DatabaseInfo, Filter, Point, Probe, Schema, Scored, Snapshot, Stats, Store,
+    StoreError,
+};
 use crate::telemetry::catch_panic;
 
 const LOCK: &str = "writer.lock";
@@ -256,6 +263,22 @@ fn fill(root: &Path, schema: &Schema) -> Result<(), StoreError> {
     writer::replace_record(root, &commit, written).map(drop)
 }
 
+/// Names in a directory, sorted; none where it is not there.
+fn names_in(path: &Path) -> Result<Vec<String>, StoreError> {
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(StoreError::read(path, e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|e| StoreError::read(path, e))?;
+        names.extend(entry.file_name().into_string());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// A number that no earlier collection of this name has.
 fn draw_origin() -> u64 {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
@@ -288,25 +311,66 @@ fn describe(schema: &Schema) -> String {
         .zip(&schema.legs)
         .filter_map(|(leg, stored)| stored.as_ref().map(|(fingerprint, _)| format!("{leg} {fingerprint}")))
         .collect();
-    if legs.is_empty() { "no dense leg".to_owned() } else { legs.join(" and ") }
+    let legs = if legs.is_empty() { "no dense leg".to_owned() } else { legs.join(" and ") };
+    match schema.kind {
+        CollectionKind::Codebase => legs,
+        kind => format!("{} with {legs}", kind.name()),
+    }
 }
 
 impl Store for EmbeddedStore {
-    fn collections(&self, db: &DatabaseName) -> Result<Vec<CollectionName>, StoreError> {
-        let path = self.databases.join(db.as_str());
-        let entries = match fs::read_dir(&path) {
-            Ok(entries) => entries,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(e) => return Err(StoreError::read(&path, e)),
-        };
+    fn databases(&self) -> Result<Vec<DatabaseName>, StoreError> {
         let mut names = Vec::new();
-        for entry in entries {
-            let entry = entry.map_err(|e| StoreError::read(&path, e))?;
-            // What is being built, removed or set aside has no valid name.
-            names.extend(entry.file_name().to_str().and_then(|name| CollectionName::new(name).ok()));
+        for name in names_in(&self.databases)? {
+            let Ok(name) = DatabaseName::new(&name) else { continue };
+            if self.databases.join(name.as_str()).join(database_file::NAME).exists() {
+                names.push(name);
+            }
         }
-        names.sort_unstable();
         Ok(names)
+    }
+
+    fn create_database(&self, db: &DatabaseName, info: &DatabaseInfo) -> Result<(), StoreError> {
+        let root = self.databases.join(db.as_str());
+        let stored = match database_file::read(&root)? {
+            Some(stored) => stored,
+            None => {
+                state_dir::create_private_dir(&root).map_err(|e| StoreError::write(&root, e))?;
+                let path = root.join(database_file::NAME);
+                state_dir::replace_atomic(&path, &database_file::encode(info)?, Vec::new())
+                    .map_err(|(path, e)| StoreError::write(&path, e))?;
+                info.clone()
+            }
+        };
+        if (stored.kind, &stored.source) == (info.kind, &info.source) {
+            return Ok(());
+        }
+        Err(StoreError::DatabaseCollision {
+            database: db.clone(),
+            stored: stored.subject(),
+            wanted: info.subject(),
+        })
+    }
+
+    fn database(&self, db: &DatabaseName) -> Result<DatabaseInfo, StoreError> {
+        let found = database_file::read(&self.databases.join(db.as_str()))?;
+        found.ok_or_else(|| StoreError::NoDatabase { database: db.clone() })
+    }
+
+    fn drop_database(&self, db: &DatabaseName) -> Result<(), StoreError> {
+        self.database(db)?;
+        for collection in self.collections(db)? {
+            self.drop_collection(db, &collection)?;
+        }
+        let root = self.databases.join(db.as_str());
+        fs::remove_dir_all(&root).map_err(|e| StoreError::write(&root, e))?;
+        state_dir::sync_dir(&self.databases).map_err(|e| StoreError::write(&self.databases, e))
+    }
+
+    fn collections(&self, db: &DatabaseName) -> Result<Vec<CollectionName>, StoreError> {
+        let names = names_in(&self.databases.join(db.as_str()))?;
+        // What is being built, removed or set aside has no valid name.
+        Ok(names.iter().filter_map(|name| CollectionName::new(name).ok()).collect())
     }
 
     fn create(
@@ -329,7 +393,7 @@ impl Store for EmbeddedStore {
                     wanted: text(&schema.source),
                 });
             }
-            if stored.legs != schema.legs {
+            if (stored.kind, &stored.legs) != (schema.kind, &schema.legs) {
                 return Err(StoreError::SchemaMismatch {
                     collection: collection.clone(),
                     stored: describe(&stored),

@@ -1,19 +1,21 @@
 //! `schema.json`: what a collection is made of, and the version of its format.
 //! Written once, when the collection is created.
 //!
-//! One line of JSON and one with its CRC-32 in 8 hex digits. Formats:
+//! Formats:
 //! 1: the first; six files a segment and tantivy's `meta.json` in an envelope.
 //! 2: one file a segment, a binary commit record that holds the end of the manifest log.
-//! 3: the manifest log says what changed of a record.
+//! 3: the manifest log says what changed of a record; kinds of collections, attributes and
+//! times of points.
 
 use std::io::ErrorKind::NotFound;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::checked_json;
 use crate::embed::Leg;
 use crate::id::{Fingerprint, decode_hex, encode_hex};
-use crate::store::{Schema, StoreError};
+use crate::store::{CollectionKind, Schema, StoreError};
 
 /// File name.
 pub(super) const NAME: &str = "schema.json";
@@ -23,6 +25,7 @@ const FORMAT: u32 = 3;
 #[derive(Serialize, Deserialize)]
 struct Stored {
     format: u32,
+    kind: String,
     /// Hexadecimal, because a path need not be text.
     source: String,
     legs: Vec<StoredLeg>,
@@ -47,9 +50,13 @@ pub(super) fn encode(schema: &Schema) -> Result<Vec<u8>, StoreError> {
             dimension: *dimension,
         })
         .collect();
-    let stored = Stored { format: FORMAT, source: encode_hex(&schema.source), legs };
-    let json = serde_json::to_string(&stored).map_err(|e| StoreError::Invalid(e.to_string()))?;
-    Ok(format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes())).into_bytes())
+    let stored = Stored {
+        format: FORMAT,
+        kind: schema.kind.name().to_owned(),
+        source: encode_hex(&schema.source),
+        legs,
+    };
+    checked_json::encode(&stored)
 }
 
 /// Reads the file in the collection's directory `root`.
@@ -63,26 +70,10 @@ pub(super) fn read(root: &Path) -> Result<Schema, StoreError> {
 }
 
 fn decode(path: &Path, bytes: &[u8]) -> Result<Schema, StoreError> {
-    #[derive(Deserialize)]
-    struct Version {
-        format: u32,
-    }
-    let damaged = || StoreError::corrupt(path, "its checksum does not match");
-    let text = std::str::from_utf8(bytes).map_err(|_| damaged())?;
-    let json = text.lines().next().unwrap_or_default();
-    if text != format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes())) {
-        return Err(damaged());
-    }
-    let unreadable = |e: serde_json::Error| StoreError::corrupt(path, e.to_string());
-    let found = serde_json::from_str::<Version>(json).map_err(unreadable)?.format;
-    if found > FORMAT {
-        return Err(StoreError::NewerFormat { path: path.to_owned(), found, supported: FORMAT });
-    }
-    if found < FORMAT {
-        return Err(StoreError::corrupt(path, format!("format {found}, which this version reads no more")));
-    }
-    let stored: Stored = serde_json::from_str(json).map_err(unreadable)?;
+    let stored: Stored = checked_json::decode(path, bytes, FORMAT)?;
+    let kind = CollectionKind::from_name(&stored.kind);
     let mut schema = Schema {
+        kind: kind.ok_or_else(|| StoreError::corrupt(path, format!("unknown kind {:?}", stored.kind)))?,
         legs: Default::default(),
         source: decode_hex(&stored.source)
             .ok_or_else(|| StoreError::corrupt(path, "its source is not hexadecimal"))?,
@@ -100,7 +91,11 @@ mod tests {
     use super::*;
 
     fn sample() -> Schema {
-        Schema { legs: [Some((Fingerprint("m@1;384".to_owned()), 384)), None], source: b"/caf\xe9".to_vec() }
+        Schema {
+            kind: CollectionKind::Remediations,
+            legs: [Some((Fingerprint("m@1;384".to_owned()), 384)), None],
+            source: b"/caf\xe9".to_vec(),
+        }
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //!
 //! `contract_suite!` makes one test of each.
 
+mod searches;
+
 use std::collections::{BTreeMap, HashSet};
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+pub(crate) use self::searches::*;
 use super::*;
 use crate::id::{ContentHash, PointId};
 use crate::manifest::{ChunkRef, FileState, Stat};
@@ -27,6 +30,7 @@ pub(crate) fn names() -> (DatabaseName, CollectionName) {
 
 pub(crate) fn schema() -> Schema {
     Schema {
+        kind: CollectionKind::Codebase,
         legs: [Some((Fingerprint("model@1;8".to_owned()), DIMENSION)), None],
         source: b"/src/demo".to_vec(),
     }
@@ -50,6 +54,8 @@ pub(crate) fn point(path: &[u8], symbol: &str, ordinal: u32, content: &str) -> P
         lines: (ordinal + 1, ordinal + 2),
         hash,
         vectors: [Some(VectorKey::of(content)), None],
+        attributes: BTreeMap::new(),
+        time: None,
     }
 }
 
@@ -137,6 +143,11 @@ pub(crate) fn lifecycle(open: Open<'_>) {
     );
     let other = Schema { legs: [Some((Fingerprint("model@2;8".to_owned()), DIMENSION)), None], ..schema() };
     assert!(matches!(store.create(&db, &collection, &other), Err(StoreError::SchemaMismatch { .. })));
+    let of_another_kind = Schema { kind: CollectionKind::Checkpoints, ..schema() };
+    assert!(matches!(
+        store.create(&db, &collection, &of_another_kind),
+        Err(StoreError::SchemaMismatch { .. })
+    ));
 
     store.drop_collection(&db, &collection).unwrap();
     assert_eq!(open().collections(&db).unwrap(), []);
@@ -178,55 +189,6 @@ pub(crate) fn points_come_back_as_they_were_put(open: Open<'_>) {
     assert_eq!(texts(&search(&*store, terms("long"), &Filter::default(), 5)), [""]);
 }
 
-pub(crate) fn terms_rank_by_bm25(open: Open<'_>) {
-    let points = [
-        point(b"a", "", 0, "rare common"),
-        point(b"b", "", 0, "common common common filler filler filler filler"),
-        point(b"c", "", 0, "common"),
-        point(b"d", "", 0, "other words"),
-    ];
-    let store = created(open, &points);
-    let all = Filter::default();
-    assert_eq!(texts(&search(&*store, terms("rare common"), &all, 9))[0], "rare common");
-    assert_eq!(search(&*store, terms("common"), &all, 9).len(), 3);
-    assert_eq!(search(&*store, terms("common"), &all, 2).len(), 2);
-    assert!(search(&*store, terms("common"), &all, 0).is_empty());
-    assert!(search(&*store, terms("absent"), &all, 9).is_empty());
-    assert!(search(&*store, Probe::Terms(Vec::new()), &all, 9).is_empty());
-    // Weight decides between two equally rare terms.
-    let weighted = Probe::Terms(vec![("rare".to_owned(), 0.1), ("other".to_owned(), 5.0)]);
-    assert_eq!(texts(&search(&*store, weighted, &all, 1)), ["other words"]);
-}
-
-pub(crate) fn vectors_rank_by_cosine(open: Open<'_>) {
-    let mut points: Vec<Point> =
-        (0..40).map(|i| point(format!("f{i}.rs").as_bytes(), "", i, &format!("text {i}"))).collect();
-    // Two points of one text share a vector: both are hits.
-    points.push(point(b"copy.rs", "", 0, "text 7"));
-    let store = created(open, &points);
-    let hits = search(&*store, Probe::Vector(Leg::Text, vector("text 7")), &Filter::default(), 3);
-    assert_eq!(texts(&hits)[..2], ["text 7", "text 7"]);
-    assert!(hits[0].point.id < hits[1].point.id && (hits[0].score - 1.0).abs() < 1e-5);
-    assert!(hits[1].score > hits[2].score && hits[2].score >= -1.0);
-    let cosine = |a: &[f32], b: &[f32]| {
-        let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(x, y)| x * y).sum::<f32>();
-        dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
-    };
-    let query = vector("a query");
-    let mut expected: Vec<f32> = points.iter().map(|p| cosine(&query, &vector(&p.text))).collect();
-    expected.sort_by(|a, b| b.total_cmp(a));
-    let hits = search(&*store, Probe::Vector(Leg::Text, query), &Filter::default(), 20);
-    for (hit, expected) in hits.iter().zip(expected) {
-        assert!((hit.score - expected).abs() < 1e-4, "{} instead of {expected}", hit.score);
-    }
-    assert!(search(&*store, Probe::Vector(Leg::Code, vec![1.0]), &Filter::default(), 3).is_empty());
-    let (db, collection) = names();
-    for bad in [vec![], vec![1.0; DIMENSION + 1], vec![f32::NAN; DIMENSION]] {
-        let result = store.search(&db, &collection, &[Probe::Vector(Leg::Text, bad)], &Filter::default(), 3);
-        assert!(matches!(result, Err(StoreError::Invalid(_))));
-    }
-}
-
 pub(crate) fn vectors_may_come_after_their_points(open: Open<'_>) {
     let (db, collection) = names();
     let points = [point(b"a.rs", "", 0, "late")];
@@ -251,86 +213,47 @@ pub(crate) fn vectors_may_come_after_their_points(open: Open<'_>) {
     }
 }
 
-pub(crate) fn symbols_match_without_case(open: Open<'_>) {
-    let points = [
-        point(b"a.rs", "HttpServer", 0, "one"),
-        point(b"b.rs", "httpserver", 0, "two"),
-        point(b"c.rs", "Http", 0, "three"),
-    ];
-    let store = created(open, &points);
-    let names = |names: &[&str]| Probe::Symbols(names.iter().map(|&n| n.to_owned()).collect());
-    let hits = search(&*store, names(&["HTTPSERVER", "httpServer"]), &Filter::default(), 9);
-    assert_eq!((hits.len(), hits[0].score), (2, 1.0));
-    assert_eq!(search(&*store, names(&["http", "httpserver"]), &Filter::default(), 9).len(), 3);
-    assert!(search(&*store, names(&["ttp"]), &Filter::default(), 9).is_empty());
-}
-
-pub(crate) fn filters_apply_before_the_limit(open: Open<'_>) {
-    let paths: [&[u8]; 7] = [
-        b"src/a.rs",
-        b"src/deep/b.rs",
-        b"src/deep/c.py",
-        b"srcs/d.rs",
-        b"README.md",
-        b"caf\xe9/e.rs",
-        b"a[1].rs",
-    ];
-    let mut points: Vec<Point> = paths.iter().map(|path| point(path, "", 0, "needle")).collect();
-    points[1].kind = "method".to_owned();
-    // Better matches elsewhere must not use up the limit.
-    points.extend((0..50).map(|i| point(b"noise.txt", "", i, "needle needle needle")));
-    let store = created(open, &points);
-    let filter = |paths: &[&str], languages: &[Language], kinds: &[&str]| Filter {
-        paths: paths.iter().map(|&p| p.to_owned()).collect(),
-        languages: languages.to_vec(),
-        kinds: kinds.iter().map(|&k| k.to_owned()).collect(),
-    };
-    let cases: [(Filter, &[usize]); 16] = [
-        (filter(&["src"], &[], &[]), &[0, 1, 2]),
-        (filter(&["src/"], &[], &[]), &[0, 1, 2]),
-        (filter(&["./src/deep"], &[], &[]), &[1, 2]),
-        (filter(&["src/a.rs"], &[], &[]), &[0]),
-        (filter(&["src/*.rs"], &[], &[]), &[0]),
-        (filter(&["src/**/*.rs"], &[], &[]), &[0, 1]),
-        (filter(&["**/*.rs"], &[], &[]), &[0, 1, 3, 5, 6]),
-        (filter(&["*.md", "src/deep"], &[], &[]), &[1, 2, 4]),
-        (filter(&["a[1].rs"], &[], &[]), &[6]),
-        (filter(&["{src,srcs}/*.rs"], &[], &[]), &[0, 3]),
-        (filter(&[], &[Language::Python, Language::Markdown], &[]), &[2, 4]),
-        (filter(&["src"], &[Language::Rust], &[]), &[0, 1]),
-        (filter(&["src"], &[Language::Rust], &["method"]), &[1]),
-        (filter(&[], &[], &["method", "absent"]), &[1]),
-        (filter(&["nowhere"], &[], &[]), &[]),
-        (filter(&["src/deep/"], &[Language::Go], &[]), &[]),
-    ];
-    for (filter, expected) in cases {
-        let mut expected: Vec<_> = expected.iter().map(|i| points[*i].path.clone()).collect();
-        expected.sort();
-        for probe in [terms("needle"), Probe::Vector(Leg::Text, vector("needle needle needle"))] {
-            let mut found: Vec<_> =
-                search(&*store, probe.clone(), &filter, 7).into_iter().map(|hit| hit.point.path).collect();
-            found.sort();
-            assert_eq!(found, expected, "{filter:?} {probe:?}");
-        }
-    }
+pub(crate) fn databases_are_created_told_apart_and_dropped_whole(open: Open<'_>) {
+    let store = open();
     let (db, collection) = names();
-    let bad = filter(&["src/{a"], &[], &[]);
-    let error = store.search(&db, &collection, &[terms("x")], &bad, 1).unwrap_err();
-    assert!(matches!(&error, StoreError::Invalid(text) if text.contains("src/{a")), "{error}");
-}
-
-pub(crate) fn ties_are_broken_by_id(open: Open<'_>) {
-    let points: Vec<Point> =
-        (0..30).map(|i| point(format!("{i}.rs").as_bytes(), "same", i, "same")).collect();
-    let store = created(open, &points);
-    let mut ids: Vec<PointId> = points.iter().map(|point| point.id).collect();
-    ids.sort();
-    for probe in
-        [terms("same"), Probe::Vector(Leg::Text, vector("same")), Probe::Symbols(vec!["same".to_owned()])]
-    {
-        let hits = search(&*store, probe, &Filter::default(), 9);
-        assert_eq!(hits.iter().map(|hit| hit.point.id).collect::<Vec<_>>(), ids[..9]);
+    let other = DatabaseName::new("shared_other").unwrap();
+    assert!(matches!(store.database(&db), Err(StoreError::NoDatabase { .. })));
+    assert!(matches!(store.drop_database(&db), Err(StoreError::NoDatabase { .. })));
+    let info = DatabaseInfo {
+        kind: DatabaseKind::Project,
+        source: b"/src/d\xe9mo".to_vec(),
+        created_at: 1_700_000_000,
+    };
+    store.create_database(&db, &info).unwrap();
+    store.create_database(&db, &DatabaseInfo { created_at: 5, ..info.clone() }).unwrap();
+    store
+        .create_database(
+            &other,
+            &DatabaseInfo { kind: DatabaseKind::Shared, source: Vec::new(), created_at: 7 },
+        )
+        .unwrap();
+    assert_eq!(open().database(&db).unwrap(), info);
+    assert_eq!(open().databases().unwrap(), [db.clone(), other.clone()]);
+    for wrong in [
+        DatabaseInfo { source: b"/src/other".to_vec(), ..info.clone() },
+        DatabaseInfo { kind: DatabaseKind::Organisation, ..info.clone() },
+    ] {
+        let error = store.create_database(&db, &wrong).unwrap_err();
+        assert!(matches!(error, StoreError::DatabaseCollision { .. }), "{error}");
     }
+    for db in [&db, &other] {
+        store.create(db, &collection, &schema()).unwrap();
+        let upsert = vec![point(b"a.rs", "", 0, "alpha")];
+        store.apply(db, &collection, Batch { upsert, ..Batch::default() }).unwrap();
+    }
+    store.drop_database(&db).unwrap();
+    assert_eq!(open().databases().unwrap(), std::slice::from_ref(&other));
+    assert_eq!(store.collections(&db).unwrap(), []);
+    assert!(matches!(store.schema(&db, &collection), Err(StoreError::NotFound { .. })));
+    assert_eq!(store.stats(&other, &collection).unwrap().points, 1);
+    store.create_database(&db, &info).unwrap();
+    store.create(&db, &collection, &schema()).unwrap();
+    assert!(scan(&*store).is_empty());
 }
 
 pub(crate) fn a_reset_empties_points_and_manifest(open: Open<'_>) {
@@ -587,6 +510,8 @@ macro_rules! contract_suite {
             vectors_may_come_after_their_points
             symbols_match_without_case
             filters_apply_before_the_limit
+            filters_see_attributes_and_times
+            databases_are_created_told_apart_and_dropped_whole
             ties_are_broken_by_id
             a_reset_empties_points_and_manifest
             any_history_equals_its_content

@@ -1,0 +1,151 @@
+//! What a store says when it does not do as asked. Every message names its subject and a
+//! way out.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::id::{CollectionName, DatabaseName};
+
+/// Why the store did not do as asked.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// No such collection.
+    #[error(
+        "nothing is indexed here yet: run `indexer once` in the worktree first (no collection {collection} in database {database})"
+    )]
+    NotFound {
+        /// Database.
+        database: DatabaseName,
+        /// Collection.
+        collection: CollectionName,
+    },
+    /// No such database.
+    #[error("there is no database {database}: `indexer db list` names those that there are")]
+    NoDatabase {
+        /// Database.
+        database: DatabaseName,
+    },
+    /// The database is of another path, whose hash is the same, or of another kind.
+    #[error(
+        "database {database} belongs to {stored}, not to {wanted}: \
+         give one of them another --data-dir, or move it to another path"
+    )]
+    DatabaseCollision {
+        /// Database.
+        database: DatabaseName,
+        /// What it belongs to.
+        stored: String,
+        /// What was asked for.
+        wanted: String,
+    },
+    /// Another writer is at work.
+    #[error("{} is being written by {}: wait for it to end, or stop it", path.display(), holder(*pid))]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+        /// Process id of the holder, where it could be read.
+        pid: Option<u32>,
+    },
+    /// Stored data is not what was written.
+    #[error("{} is damaged ({detail}): `indexer once --full` sets it aside and builds it anew", path.display())]
+    Corrupt {
+        /// The damaged file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
+    },
+    /// The collection was created with other dense legs.
+    #[error(
+        "collection {collection} was built with {stored}, not with {wanted}: \
+         `indexer once --full` rebuilds it, or configure the former model"
+    )]
+    SchemaMismatch {
+        /// Collection.
+        collection: CollectionName,
+        /// Legs as stored.
+        stored: String,
+        /// Legs as asked.
+        wanted: String,
+    },
+    /// The collection is of another path, whose hash is the same.
+    #[error(
+        "collection {collection} belongs to {stored}, whose path hash is the same as that of {wanted}: \
+         give one of them another --data-dir, or move it to another path"
+    )]
+    Collision {
+        /// Collection.
+        collection: CollectionName,
+        /// The path it belongs to.
+        stored: String,
+        /// The path asked for.
+        wanted: String,
+    },
+    /// Written by a newer version of the program.
+    #[error(
+        "{} has format {found}, and this version reads up to {supported}: upgrade indexer, \
+         or rebuild with `indexer once --full`",
+        path.display()
+    )]
+    NewerFormat {
+        /// The file that says so.
+        path: PathBuf,
+        /// Its format.
+        found: u32,
+        /// The newest one known here.
+        supported: u32,
+    },
+    /// The data directory cannot be written.
+    #[error("{} cannot be written ({reason}): make it writable, or choose another --data-dir", path.display())]
+    ReadOnly {
+        /// What was to be written.
+        path: PathBuf,
+        /// The operating system's words.
+        reason: String,
+    },
+    /// No space left. The collection is as before.
+    #[error("no space left for {}: free some, or choose another --data-dir; the index is as before", path.display())]
+    Full {
+        /// What was to be written.
+        path: PathBuf,
+    },
+    /// Any other failure of the operating system.
+    #[error("{}: {source}: check it and its disk, or choose another --data-dir", path.display())]
+    Io {
+        /// File or directory.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The caller asked for what cannot be.
+    #[error("invalid request to the store: {0}")]
+    Invalid(String),
+}
+
+fn holder(pid: Option<u32>) -> String {
+    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+}
+
+impl StoreError {
+    /// What a failed write of `path` means.
+    pub(crate) fn write(path: &Path, source: io::Error) -> StoreError {
+        use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+        let path = path.to_owned();
+        match source.kind() {
+            StorageFull | QuotaExceeded => StoreError::Full { path },
+            ReadOnlyFilesystem | PermissionDenied => {
+                StoreError::ReadOnly { path, reason: source.to_string() }
+            }
+            _ => StoreError::Io { path, source },
+        }
+    }
+
+    /// What a failed read of `path` means.
+    pub(crate) fn read(path: &Path, source: io::Error) -> StoreError {
+        StoreError::Io { path: path.to_owned(), source }
+    }
+
+    /// Damage in `path`.
+    pub(crate) fn corrupt(path: &Path, detail: impl Into<String>) -> StoreError {
+        StoreError::Corrupt { path: path.to_owned(), detail: detail.into() }
+    }
+}
