@@ -115,8 +115,12 @@ impl fmt::Display for Fingerprint {
 /// First 8 hexadecimal digits of SHA-256 over the bytes of a canonical absolute
 /// path: the project hash and the worktree hash.
 pub fn path_hash8(canonical: &Path) -> String {
-    let digest = Sha256::digest(canonical.as_os_str().as_encoded_bytes());
-    encode_hex(&digest[..4])
+    bytes_hash8(canonical.as_os_str().as_encoded_bytes())
+}
+
+/// First 8 hexadecimal digits of SHA-256 over `bytes`.
+pub fn bytes_hash8(bytes: &[u8]) -> String {
+    encode_hex(&Sha256::digest(bytes)[..4])
 }
 
 /// A name was refused; the text says why.
@@ -170,6 +174,22 @@ name_type!(
     /// Name of a collection, such as `local_cargo_codebase_1a2b3c4d`.
     CollectionName,
     "collection name"
+);
+
+name_type!(
+    /// Name of a team of an organisation.
+    TeamName,
+    "team name"
+);
+name_type!(
+    /// Name of a project of an organisation.
+    ProjectName,
+    "project name"
+);
+name_type!(
+    /// Name of a person in an organisation.
+    UserName,
+    "user name"
 );
 
 /// Lower-case hexadecimal digits of `bytes`.

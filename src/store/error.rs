@@ -25,6 +25,21 @@ pub enum StoreError {
         /// Database.
         database: DatabaseName,
     },
+    /// The tenant's role is too weak; nothing was touched.
+    #[error(
+        "database {database}: the role {has:?} may not {operation}, which needs {needs:?}: \
+         ask an administrator of the organisation for it"
+    )]
+    Denied {
+        /// Database.
+        database: DatabaseName,
+        /// What was to be done.
+        operation: &'static str,
+        /// The role that the tenant has.
+        has: &'static str,
+        /// The role that it takes.
+        needs: &'static str,
+    },
     /// The database is of another path, whose hash is the same, or of another kind.
     #[error(
         "database {database} belongs to {stored}, not to {wanted}: \

@@ -1,0 +1,75 @@
+//! All databases of a machine, for the person whose machine it is.
+
+use std::sync::Arc;
+
+use super::{Database, Role, TenantContext, TenantError, naming};
+use crate::id::DatabaseName;
+use crate::store::{DatabaseInfo, DatabaseKind, Store, StoreError};
+
+/// The person at the command line of the machine that has the data directory. No network
+/// door makes one: a test of the source holds that only `cli` does.
+pub struct MachineOwner(());
+
+impl MachineOwner {
+    /// Whoever can run the program here can read its files.
+    pub fn at_the_command_line() -> MachineOwner {
+        MachineOwner(())
+    }
+}
+
+/// Every database that there is.
+pub struct Catalogue {
+    store: Arc<dyn Store>,
+}
+
+impl Catalogue {
+    pub(super) fn new(store: &Arc<dyn Store>) -> Catalogue {
+        Catalogue { store: Arc::clone(store) }
+    }
+
+    /// Names, sorted.
+    pub fn names(&self) -> Result<Vec<DatabaseName>, StoreError> {
+        self.store.databases()
+    }
+
+    /// The database of this name, which must exist, with all rights.
+    pub fn open(&self, name: &DatabaseName) -> Result<Database, StoreError> {
+        let DatabaseInfo { kind, source, .. } = self.store.database(name)?;
+        Ok(Database::new(&self.store, name.clone(), kind, source, Role::Admin))
+    }
+
+    /// Creates the database of an organisation, if it is not there.
+    pub fn create_organisation(&self, name: &DatabaseName) -> Result<Database, CatalogueError> {
+        naming::check_organisation(name)?;
+        let database =
+            Database::new(&self.store, name.clone(), DatabaseKind::Organisation, Vec::new(), Role::Admin);
+        database.ensure()?;
+        Ok(database)
+    }
+
+    /// Creates the database of a machine's project, if it is not there.
+    pub fn create_project(&self, tenant: &TenantContext) -> Result<Database, CatalogueError> {
+        let database = super::Router::new(Arc::clone(&self.store)).database(tenant)?;
+        database.ensure()?;
+        Ok(database)
+    }
+
+    /// Creates the database that a machine's projects share, if it is not there.
+    pub fn create_shared(&self) -> Result<Database, CatalogueError> {
+        let name = naming::shared_database().map_err(TenantError::from)?;
+        let database = Database::new(&self.store, name, DatabaseKind::Shared, Vec::new(), Role::Admin);
+        database.ensure()?;
+        Ok(database)
+    }
+}
+
+/// A database could not be created.
+#[derive(Debug, thiserror::Error)]
+pub enum CatalogueError {
+    /// By its name.
+    #[error(transparent)]
+    Tenant(#[from] TenantError),
+    /// By the store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
