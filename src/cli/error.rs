@@ -9,6 +9,9 @@ use crate::daemon::{ClientError, DaemonError};
 use crate::embed::{EmbedError, InstallError};
 use crate::engine::EngineError;
 use crate::git::GitError;
+use crate::id::InvalidName;
+use crate::store::StoreError;
+use crate::tenant::{CatalogueError, TenantError};
 
 /// An error as a person sees it.
 #[derive(Debug)]
@@ -62,7 +65,18 @@ macro_rules! from_display {
     })* };
 }
 
-from_display!(ConfigError, DaemonError, EmbedError, GitError, InstallError, RegistryError);
+from_display!(
+    CatalogueError,
+    ConfigError,
+    DaemonError,
+    EmbedError,
+    GitError,
+    InstallError,
+    InvalidName,
+    RegistryError,
+    StoreError,
+    TenantError
+);
 
 impl From<EngineError> for CliError {
     fn from(error: EngineError) -> CliError {

@@ -7,6 +7,7 @@
 mod add;
 mod completions;
 mod config;
+mod db;
 mod doctor;
 mod dump;
 mod error;
@@ -111,6 +112,7 @@ enum Command {
     Remove(remove::Remove),
     List(list::List),
     Doctor(doctor::Doctor),
+    Db(db::Db),
     Service(service::Service),
     Model(model::Model),
     Config(config::Config),
@@ -171,6 +173,7 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         Command::Add(command) => command.run(&engine),
         Command::Remove(command) => command.run(&engine),
         Command::List(command) => command.run(&engine),
+        Command::Db(command) => command.run(&engine),
         Command::Service(command) => command.run(engine.settings(), &flags),
         Command::Model(command) => command.run(engine.settings()),
         Command::Config(_) | Command::Completions(_) | Command::Doctor(_) => Ok(EXIT_OK),

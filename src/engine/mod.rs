@@ -5,6 +5,7 @@
 //! asks, on the command line or through the daemon, asks these. Must not print, and must
 //! not know who asks.
 
+mod databases;
 mod models;
 mod removal;
 mod workspace;

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::embed::Leg;
-use crate::id::{CollectionName, ContentHash, DatabaseName, Fingerprint, PointId, VectorKey};
+use crate::id::{CollectionName, ContentHash, DatabaseName, PointId, VectorKey};
 use crate::language::Language;
 use crate::manifest::{FileRecord, Manifest};
 use crate::path::RepoPath;
@@ -18,9 +18,11 @@ use crate::path::RepoPath;
 mod contract;
 pub mod embedded;
 mod error;
+mod schema;
 
 pub use embedded::{EmbeddedStore, Inventory, StoredCollection};
 pub use error::StoreError;
+pub use schema::{CollectionKind, DatabaseInfo, DatabaseKind, Field, FieldType, Schema};
 
 /// What a chunk of code is, and where: a pure function of (path, bytes, options).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -89,104 +91,6 @@ impl Batch {
             && vectors.is_empty()
             && state.is_none()
     }
-}
-
-/// Whose data a database holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DatabaseKind {
-    /// One project's, on one machine.
-    Project,
-    /// All projects' of one machine.
-    Shared,
-    /// An organisation's, on a server.
-    Organisation,
-}
-
-impl DatabaseKind {
-    /// All of them.
-    pub const ALL: [DatabaseKind; 3] =
-        [DatabaseKind::Project, DatabaseKind::Shared, DatabaseKind::Organisation];
-
-    /// As it is written.
-    pub fn name(self) -> &'static str {
-        match self {
-            DatabaseKind::Project => "project",
-            DatabaseKind::Shared => "shared",
-            DatabaseKind::Organisation => "organisation",
-        }
-    }
-
-    /// Reads what [`DatabaseKind::name`] gives.
-    pub fn from_name(name: &str) -> Option<DatabaseKind> {
-        DatabaseKind::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-}
-
-/// What a database is; fixed when it is created.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DatabaseInfo {
-    /// Whose data it holds.
-    pub kind: DatabaseKind,
-    /// The project's absolute path (its bytes), which tells it from another of the same hash;
-    /// empty for the other kinds.
-    pub source: Vec<u8>,
-    /// When it was created, in seconds since the epoch.
-    pub created_at: u64,
-}
-
-impl DatabaseInfo {
-    /// Whose it is, for people.
-    pub fn subject(&self) -> String {
-        match self.kind {
-            DatabaseKind::Project => String::from_utf8_lossy(&self.source).into_owned(),
-            kind => format!("the {} database", kind.name()),
-        }
-    }
-}
-
-/// What the points of a collection are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum CollectionKind {
-    /// Chunks of a worktree's files.
-    #[default]
-    Codebase,
-    /// Agents' checkpoints.
-    Checkpoints,
-    /// Remediations of errors.
-    Remediations,
-}
-
-impl CollectionKind {
-    /// All of them.
-    pub const ALL: [CollectionKind; 3] =
-        [CollectionKind::Codebase, CollectionKind::Checkpoints, CollectionKind::Remediations];
-
-    /// As it is written.
-    pub fn name(self) -> &'static str {
-        match self {
-            CollectionKind::Codebase => "codebase",
-            CollectionKind::Checkpoints => "checkpoints",
-            CollectionKind::Remediations => "remediations",
-        }
-    }
-
-    /// Reads what [`CollectionKind::name`] gives.
-    pub fn from_name(name: &str) -> Option<CollectionKind> {
-        CollectionKind::ALL.into_iter().find(|kind| kind.name() == name)
-    }
-}
-
-/// What a collection is made of; fixed when it is created.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Schema {
-    /// What its points are.
-    pub kind: CollectionKind,
-    /// Fingerprint and dimension of each dense leg, in the order of [`Leg::ALL`];
-    /// `None` where the leg is off.
-    pub legs: [Option<(Fingerprint, usize)>; 2],
-    /// The absolute path that the collection is of (its bytes): equal hashes with
-    /// another path are a collision, and an error. Empty where it is of no path.
-    pub source: Vec<u8>,
 }
 
 /// Restricts a search. Applied before the limit. Empty lists restrict nothing;

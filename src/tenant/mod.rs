@@ -17,7 +17,7 @@ use std::sync::Arc;
 use context::Scope;
 pub use context::{Member, Role, TenantContext};
 pub use database::Database;
-pub use owner::{Catalogue, MachineOwner};
+pub use owner::{Catalogue, CatalogueError, MachineOwner};
 
 use crate::id::{DatabaseName, InvalidName};
 use crate::store::{DatabaseKind, Store};

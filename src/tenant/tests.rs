@@ -1,3 +1,5 @@
+//! The router gives each tenant its own database, each role its own rights, and nothing else.
+
 use std::path::Path;
 
 use proptest::prelude::*;

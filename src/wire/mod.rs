@@ -5,6 +5,7 @@
 //! must not decide anything.
 
 mod answer;
+mod database;
 mod doctor;
 mod outcome;
 mod registry;
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 pub use answer::{Answer, Dense, Hit, LegReport, SearchLine, SearchRequest, Snippet, Summary, Us, Waited};
+pub use database::{Collection, Database, Databases, NamedVector, PayloadField};
 pub use doctor::{Check, Diagnosis, Health};
 pub use outcome::{Chunks, Files, Ms, Outcome, OutcomeBytes, Vectors};
 pub use registry::{List, ListedWorktree};

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `harness` | a hermetic home, git, and the built program with its answers parsed |
 //! | `tidy` | the source tree keeps its own rules: module order, sizes, words, documentation |
+//! | `databases` | `indexer db`: databases listed, described, created, deleted; names that lead nowhere |
 //! | `dependencies` | licences, sources and bans of every crate in the build |
 //! | `pipeline` | from a worktree to an answer: whole outcomes, and nothing embedded twice |
 //! | `ops` | random git and file operations: the model of what people do to a worktree |
@@ -18,6 +19,7 @@
 //! | `hostile` | hostile files, damaged state, refused and full disks: an answer each, never a lost index |
 
 mod daemon;
+mod databases;
 mod dependencies;
 mod doctor;
 mod harness;

@@ -154,6 +154,7 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     (r"\benv::vars?(_os)?\b", &["config", "git"], "only config reads the environment"),
     (r"\bstore::(\{.*\b)?Store\b", &["store", "tenant"], "a store is called through a Database"),
     (r"\bDatabase\s*\{\s*[a-z]|\bDatabase::new\b", &["tenant"], "nothing outside tenant makes a Database"),
+    (r"\bat_the_command_line\b", &["tenant", "cli"], "only the command line is its machine's owner"),
     (r"\bpub trait (?:Store|Embedder)\b", &["store", "embed"], "each contract has one home"),
     (r"\bpub(?:\([a-z]+\))? trait\b", &["store", "embed"], "two traits, Store and Embedder"),
     (

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::disk;
+use crate::cli::output;
 use crate::cli::registry::{now, shown};
 use crate::config::Settings;
 use crate::daemon::registry::{Registry, State, View};
@@ -45,7 +46,7 @@ pub(super) fn data_dir(settings: &Settings) -> Vec<Check> {
         checks.push(Check::warning(NAME, found).remedy(format!("chmod 700 {}", shown(dir))));
     }
     let free = disk::free_bytes(dir);
-    let room = free.map(|bytes| format!("{} free", size(bytes))).unwrap_or_default();
+    let room = free.map(|bytes| format!("{} free", output::size(bytes))).unwrap_or_default();
     match free {
         Some(free) if free < LITTLE_SPACE => {
             let found = format!("{}: {room}", shown(dir));
@@ -94,7 +95,10 @@ pub(super) fn collections(settings: &Settings) -> Vec<Check> {
         }
     }
     if checks.is_empty() {
-        checks.push(Check::ok(NAME, format!("{}, all open, {}", inventory.collections.len(), size(bytes))));
+        checks.push(Check::ok(
+            NAME,
+            format!("{}, all open, {}", inventory.collections.len(), output::size(bytes)),
+        ));
     }
     if let Some(first) = unused.first() {
         let found = format!(
@@ -108,7 +112,7 @@ pub(super) fn collections(settings: &Settings) -> Vec<Check> {
     let aside: Vec<&Path> = inventory.set_aside.iter().map(|(path, _)| path.as_path()).collect();
     if !aside.is_empty() {
         let bytes = inventory.set_aside.iter().map(|(_, bytes)| bytes).sum();
-        let found = format!("{} that did not open were set aside, {}", aside.len(), size(bytes));
+        let found = format!("{} that did not open were set aside, {}", aside.len(), output::size(bytes));
         checks.push(Check::warning(NAME, found).remedy(remove(&aside)));
     }
     checks
@@ -144,7 +148,15 @@ pub(super) fn cache(engine: &Engine) -> Check {
         }
         Ok(stats) => {
             let bound = engine.settings().embed.cache_max_bytes;
-            Check::ok(NAME, format!("{} vectors, {} of {}", stats.entries, size(stats.bytes), size(bound)))
+            Check::ok(
+                NAME,
+                format!(
+                    "{} vectors, {} of {}",
+                    stats.entries,
+                    output::size(stats.bytes),
+                    output::size(bound)
+                ),
+            )
         }
     }
 }
@@ -189,13 +201,4 @@ pub(super) fn registry(settings: &Settings) -> Vec<Check> {
     }
     checks.extend(changes.problems.iter().map(|problem| Check::warning(NAME, problem)));
     checks
-}
-
-/// A size for people.
-fn size(bytes: u64) -> String {
-    match bytes {
-        0..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
-        _ => format!("{:.1} GB", bytes as f64 / 1e9),
-    }
 }

@@ -12,7 +12,7 @@ use proptest::test_runner::TestRunner;
 
 pub(crate) use self::searches::*;
 use super::*;
-use crate::id::{ContentHash, PointId};
+use crate::id::{ContentHash, Fingerprint, PointId};
 use crate::manifest::{ChunkRef, FileState, Stat};
 use crate::skip::SkipReason;
 

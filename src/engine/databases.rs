@@ -1,0 +1,39 @@
+//! The databases of this machine, for the person whose machine it is.
+
+use std::fs;
+use std::io;
+
+use super::workspace::busy;
+use super::{Engine, EngineError};
+use crate::id::DatabaseName;
+use crate::state_dir::{LockError, WriterLock};
+use crate::tenant::{Catalogue, MachineOwner};
+
+impl Engine {
+    /// All databases.
+    pub fn catalogue(&self, owner: &MachineOwner) -> Catalogue {
+        self.router.catalogue(owner)
+    }
+
+    /// Removes a database with everything in it. Refused while one of its collections is
+    /// being indexed.
+    pub fn drop_database(&self, owner: &MachineOwner, name: &DatabaseName) -> Result<(), EngineError> {
+        let database = self.catalogue(owner).open(name)?;
+        let mut locks = Vec::new();
+        for collection in database.collections()? {
+            let path = self.run_lock_path(&database, &collection);
+            match WriterLock::acquire(&path) {
+                Ok(lock) => locks.push((path, lock)),
+                // No run ever took it.
+                Err(LockError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(busy(std::path::Path::new(name.as_str()), error)),
+            }
+        }
+        database.drop_whole()?;
+        for (path, _lock) in &locks {
+            // While it is held: whoever waits for it notices, and makes a new one.
+            let _ = fs::remove_file(path);
+        }
+        Ok(())
+    }
+}
