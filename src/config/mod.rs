@@ -4,12 +4,15 @@
 //! absolute, zero means nothing any more. Precedence: flag, environment, file, default.
 
 mod options;
+mod store;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use options::Options;
+use options::at_least;
+pub use store::{QdrantSettings, Secret, StoreSettings};
 
 /// The commented defaults: also the documentation of the file format.
 pub const DEFAULTS: &str = include_str!("defaults.toml");
@@ -20,6 +23,8 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("INDEXER_DATA_DIR", "where indexes and the embedding cache live (also --data-dir)"),
     ("INDEXER_MODEL_DIR", "where models and ONNX Runtime are installed"),
     ("INDEXER_LOG", "log filter on standard error, such as `info` or `contextd_indexer=debug`"),
+    ("INDEXER_QDRANT_URL", "address of a Qdrant server's gRPC port, before store.qdrant.url"),
+    ("INDEXER_QDRANT_API_KEY", "its key, before store.qdrant.api_key_file"),
     ("NO_COLOR", "any value: no colour, as if --color never"),
     ("XDG_DATA_HOME, XDG_CACHE_HOME, XDG_CONFIG_HOME, HOME", "bases of the default places"),
 ];
@@ -42,6 +47,8 @@ pub struct Settings {
     pub index: IndexSettings,
     /// Embedding.
     pub embed: EmbedSettings,
+    /// Where points rest.
+    pub store: StoreSettings,
     /// Hits by default.
     pub search_limit: usize,
     /// Logging.
@@ -268,12 +275,32 @@ mod tests {
             ("[log]\nformat = \"xml\"", "log.format"),
             ("[watch]\npoll_seconds = 0", "watch.poll_seconds"),
             ("[watch]\nmin_battery = 101", "watch.min_battery"),
+            ("[store]\nprovider = \"sqlite\"", "store.provider"),
+            ("[store]\nprovider = \"qdrant\"\n[store.qdrant]\nurl = \"host:6334\"", "store.qdrant.url"),
+            ("[store]\nprovider = \"qdrant\"\n[store.qdrant]\nurl = \"http://k@h\"", "store.qdrant.url"),
+            ("[store]\nprovider = \"qdrant\"\n[store.qdrant]\nprefix = \"A-\"", "store.qdrant.prefix"),
+            ("[store]\nprovider = \"qdrant\"\n[store.qdrant]\nlayout = \"flat\"", "store.qdrant.layout"),
+            ("[store]\nprovider = \"qdrant\"\n[store.qdrant]\napi_key_file = \"/no/key\"", "/no/key"),
             ("not toml", "config.toml"),
         ];
         for (file, expected) in cases {
             let error = with(file, &[], &Flags::default()).expect_err(file).to_string();
             assert!(error.contains(expected), "{file}: {error}");
         }
+    }
+
+    #[test]
+    fn a_server_is_reached_by_what_the_environment_says_and_its_key_is_never_shown() {
+        let file = "[store]\nprovider = \"qdrant\"\n[store.qdrant]\nlayout = \"shared\"\n";
+        let env = [("INDEXER_QDRANT_URL", "https://q.example:6334"), ("INDEXER_QDRANT_API_KEY", " k3y\n")];
+        let settings = with(file, &env, &Flags::default()).expect("valid");
+        let StoreSettings::Qdrant(qdrant) = &settings.store else { panic!("{:?}", settings.store) };
+        assert_eq!((qdrant.url.as_str(), qdrant.shared_layout), ("https://q.example:6334", true));
+        assert_eq!(qdrant.api_key.as_ref().map(Secret::expose), Some("k3y"));
+        assert!(!format!("{settings:?}").contains("k3y"));
+        assert_eq!(qdrant.approximate_above, Some(100_000));
+        assert_eq!((qdrant.shard_number, &qdrant.ca_file), (None, &None));
+        assert_eq!(with("", &env, &Flags::default()).expect("valid").store, StoreSettings::Embedded);
     }
 
     #[test]

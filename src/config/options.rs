@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::store::Store;
 use super::{
     ConfigError, DEFAULTS, EmbedSettings, Environment, IndexSettings, LogSettings, ModelSettings, Settings,
     WatchSettings, absolute, base, directory,
@@ -20,6 +21,7 @@ pub struct Options {
     data_dir: Option<PathBuf>,
     index: Index,
     embed: Embed,
+    store: Store,
     search: Search,
     log: Log,
     watch: Watch,
@@ -99,6 +101,12 @@ impl Options {
         take!(embed.model_dir, embed.runtime, embed.threads, embed.cache_max_bytes, search.limit);
         take!(embed.text.source, embed.text.model, embed.text.path);
         take!(embed.code.source, embed.code.model, embed.code.path, log.filter, log.format);
+        take!(store.provider, store.qdrant.url, store.qdrant.api_key_file, store.qdrant.ca_file);
+        take!(store.qdrant.prefix, store.qdrant.layout, store.qdrant.timeout_seconds);
+        take!(store.qdrant.connect_timeout_seconds, store.qdrant.retries, store.qdrant.batch_bytes);
+        take!(store.qdrant.approximate_above, store.qdrant.quantization, store.qdrant.on_disk_vectors);
+        take!(store.qdrant.on_disk_payload, store.qdrant.shard_number, store.qdrant.replication_factor);
+        take!(store.qdrant.write_consistency_factor);
         take!(watch.events, watch.poll_seconds, watch.poll_unwatched_seconds, watch.max_watches);
         take!(watch.keep_days, watch.max_load, watch.min_battery, watch.unload_minutes);
     }
@@ -146,6 +154,7 @@ impl Options {
                     "embed.code.path",
                 ])?,
             },
+            store: self.store.resolve(env)?,
             search_limit: at_least("search.limit", self.search.limit, 1)?,
             log: LogSettings {
                 filter: env("INDEXER_LOG")
@@ -230,7 +239,7 @@ impl Model {
     }
 }
 
-fn at_least<T: PartialOrd + std::fmt::Display + Default>(
+pub(super) fn at_least<T: PartialOrd + std::fmt::Display + Default>(
     key: &'static str,
     value: Option<T>,
     least: T,
