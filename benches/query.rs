@@ -12,7 +12,7 @@ use std::time::Instant;
 use contextd_indexer::config::{self, Flags};
 use contextd_indexer::embed::{Embedder, LocalEmbedder, ModelOptions, ModelSource};
 use contextd_indexer::git::Worktree;
-use contextd_indexer::search::{Mode, Request, Searcher};
+use contextd_indexer::search::{Mode, Place, Request, Searcher};
 use contextd_indexer::store::EmbeddedStore;
 use contextd_indexer::tenant::{Router, TenantContext};
 
@@ -54,7 +54,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let mut ask = |query: &str| {
             let embedder: &mut dyn Embedder = &mut model;
             let request = Request { query: query.to_owned(), limit: 10, mode, ..Request::default() };
-            Searcher::new(&database, &collection, worktree.root(), [Some(embedder), None]).search(&request)
+            let place = Place { database: &database, collection: &collection, root: worktree.root() };
+            Searcher::new(vec![place], [Some(embedder), None]).search(&request)?.or_error()
         };
         for query in QUERIES {
             ask(query)?;

@@ -8,12 +8,16 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 
 use super::error::CliError;
-use super::{EXIT_NOTHING, EXIT_OK, output};
+use super::registry::shown;
+use super::{EXIT_ERROR, EXIT_NOTHING, EXIT_OK, output};
 use crate::daemon::protocol::{Reply, Request};
+use crate::daemon::registry::{Registry, State};
 use crate::daemon::{Client, ClientError};
 use crate::engine::{Engine, Workspace};
 use crate::language::Language;
-use crate::wire::{Answer, Hit, LegReport, Place, SearchLine, SearchRequest, Summary, Waited};
+use crate::wire::{
+    Answer, Hit, LegReport, Place, SearchLine, SearchRequest, SearchedWorktree, Summary, Waited,
+};
 
 /// How long a daemon may take for an answer, beside the wait that was asked for.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,9 +33,13 @@ pub(super) struct Search {
     /// A question, a name, a change request or an error message.
     #[arg(required = true, num_args = 1.., value_name = "QUERY")]
     query: Vec<String>,
-    /// A path in the worktree to search.
+    /// A path in the worktree to search; may be given more than once, and the best of all
+    /// worktrees is shown.
     #[arg(short = 'C', long = "worktree", value_name = "DIR", default_value = ".")]
-    worktree: PathBuf,
+    worktree: Vec<PathBuf>,
+    /// Search every registered worktree.
+    #[arg(long, conflicts_with = "worktree")]
+    all: bool,
     /// Print JSON lines: one object a hit, then one with "type": "summary".
     #[arg(long)]
     json: bool,
@@ -58,6 +66,9 @@ pub(super) struct Search {
     #[arg(short, long, value_name = "TIME", value_parser = duration)]
     wait: Option<Duration>,
 }
+
+/// Paths that cannot be opened, with the reason.
+type Failed = Vec<(PathBuf, String)>;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum ModeName {
@@ -98,11 +109,23 @@ fn duration(text: &str) -> Result<Duration, String> {
 
 impl Search {
     pub(super) fn run(&self, engine: &Arc<Engine>, color: bool) -> Result<u8, CliError> {
-        let workspace = engine.open(&self.worktree)?;
-        let root = workspace.root().as_path();
+        let (opened, failed) = self.open(engine)?;
+        let Some(first) = opened.first() else {
+            let reason = failed.into_iter().next().map(|(_, error)| error);
+            return Err(CliError::usage(reason.unwrap_or_else(|| "no worktree is registered".to_owned()))
+                .with_hint("`indexer add PATH` registers one, `-C DIR` names one"));
+        };
+        let several = opened.len() + failed.len() > 1;
+        let root = first.root().as_path();
+        if several && let Some(pattern) = self.path.iter().find(|pattern| is_shell_path(pattern)) {
+            return Err(CliError::usage(format!(
+                "--path {pattern} is of one worktree, and several are searched"
+            )));
+        }
         let paths = self.path.iter().map(|pattern| root_pattern(pattern, root));
         let request = SearchRequest {
             worktree: Place::from(root),
+            also: opened[1..].iter().map(|other| Place::from(other.root().as_path())).collect(),
             query: self.query.join(" "),
             limit: self.limit.map_or(engine.settings().search_limit, |limit| limit as usize),
             mode: match self.mode {
@@ -116,24 +139,64 @@ impl Search {
             kinds: self.kind.iter().map(|kind| kind.to_lowercase()).collect(),
             wait_ms: self.wait.map(|wait| wait.as_millis() as u64),
         };
-        let answer = match by_daemon(engine, &request)? {
+        let mut answer = match by_daemon(engine, &request)? {
             Some(answer) => answer,
-            None => answer(&workspace, &request)?,
+            None => answer(engine, &opened, &request)?,
         };
+        if several {
+            let failed =
+                failed.into_iter().map(|(path, error)| SearchedWorktree::failed(path.as_path(), error));
+            answer.summary.worktrees.get_or_insert_default().extend(failed);
+        }
+        let problems = answer.summary.worktrees.iter().flatten().filter(|searched| searched.error.is_some());
         let nothing = answer.hits.is_empty();
+        let all_failed = several && problems.clone().count() == opened.len().max(1) && nothing;
         if self.json {
             for hit in answer.hits {
                 output::write_json(&SearchLine::Hit(Box::new(hit)))?;
             }
             output::write_json(&SearchLine::Summary(Box::new(answer.summary)))?;
         } else {
-            let (up, shown) = (up_to_root(root), root.to_string_lossy());
             for hit in &answer.hits {
-                output::write(&hit_text(hit, &shown, &up, color))?;
+                let own = hit.worktree.as_ref().map(Place::to_path);
+                let root = own.as_deref().unwrap_or(root);
+                output::write(&hit_text(hit, &root.to_string_lossy(), &up_to_root(root), color))?;
+            }
+            for searched in problems {
+                let error = searched.error.as_deref().unwrap_or_default();
+                output::note(&format!("warning: {}: {error}", shown(&searched.root.to_path())));
             }
             output::note(&summary_text(&answer.summary));
         }
-        Ok(if nothing { EXIT_NOTHING } else { EXIT_OK })
+        Ok(match (all_failed, nothing) {
+            (true, _) => EXIT_ERROR,
+            (false, true) => EXIT_NOTHING,
+            (false, false) => EXIT_OK,
+        })
+    }
+
+    /// The worktrees to search, and those that cannot be opened with the reason.
+    fn open(&self, engine: &Arc<Engine>) -> Result<(Vec<Workspace>, Failed), CliError> {
+        if let ([path], false) = (&self.worktree[..], self.all) {
+            return Ok((vec![engine.open(path)?], Vec::new()));
+        }
+        let paths = match self.all {
+            true => {
+                let registry = Registry::load(&engine.settings().data_dir)?;
+                let active = registry.worktrees().iter().filter(|known| known.state == State::Active);
+                active.map(|known| known.root.clone()).collect()
+            }
+            false => self.worktree.clone(),
+        };
+        let (mut opened, mut failed): (Vec<Workspace>, _) = (Vec::new(), Vec::new());
+        for path in paths {
+            match engine.open(&path) {
+                Ok(found) if opened.iter().any(|other| other.root() == found.root()) => {}
+                Ok(found) => opened.push(found),
+                Err(error) => failed.push((path, error.to_string())),
+            }
+        }
+        Ok((opened, failed))
     }
 }
 
@@ -150,27 +213,37 @@ fn by_daemon(engine: &Engine, request: &SearchRequest) -> Result<Option<Answer>,
 }
 
 /// The answer of this process.
-fn answer(workspace: &Workspace, request: &SearchRequest) -> Result<Answer, CliError> {
+fn answer(engine: &Engine, workspaces: &[Workspace], request: &SearchRequest) -> Result<Answer, CliError> {
     let began = Instant::now();
-    let waited = match request.wait_ms {
-        Some(wait) => {
-            let covered = workspace.catch_up(Duration::from_millis(wait))?;
-            Some(Waited { covered, ms: began.elapsed().as_millis() as u64 })
+    let mut waited = None;
+    if let Some(wait) = request.wait_ms.map(Duration::from_millis) {
+        let mut covered = true;
+        for workspace in workspaces {
+            covered &= workspace.catch_up(wait.saturating_sub(began.elapsed()))?;
         }
-        None => None,
-    };
-    let answer = workspace.search(&request.to_request().map_err(CliError::usage)?)?;
-    let freshness = workspace.freshness()?.as_ref().map(Into::into);
-    Ok(Answer::new(&answer, freshness, waited))
+        waited = Some(Waited { covered, ms: began.elapsed().as_millis() as u64 });
+    }
+    let wanted = request.to_request().map_err(CliError::usage)?;
+    if let [workspace] = workspaces {
+        let answer = workspace.search(&wanted)?;
+        let freshness = workspace.freshness()?.as_ref().map(Into::into);
+        return Ok(Answer::new(&answer, freshness, waited));
+    }
+    let answer = engine.search(&workspaces.iter().collect::<Vec<_>>(), &wanted)?;
+    let roots: Vec<Place> =
+        workspaces.iter().map(|workspace| Place::from(workspace.root().as_path())).collect();
+    let freshness = |at: usize| workspaces[at].freshness().ok().flatten().as_ref().map(Into::into);
+    Ok(Answer::of_several(&answer, &roots, waited, freshness))
+}
+
+/// Whether a pattern is a path as the shell means it.
+fn is_shell_path(pattern: &str) -> bool {
+    pattern.starts_with("./") || pattern.starts_with("../") || pattern.starts_with('/') || pattern == ".."
 }
 
 /// A pattern as typed → a pattern from the worktree's root.
 fn root_pattern(pattern: &str, root: &Path) -> Result<String, CliError> {
-    let shell = pattern.starts_with("./")
-        || pattern.starts_with("../")
-        || pattern.starts_with('/')
-        || pattern == "..";
-    if !shell {
+    if !is_shell_path(pattern) {
         let anywhere = !pattern.contains('/') && pattern.contains(['*', '?', '[', '{']);
         return Ok(if anywhere { format!("**/{pattern}") } else { pattern.to_owned() });
     }
@@ -257,6 +330,18 @@ fn summary_text(summary: &Summary) -> String {
     };
     if let Some(freshness) = &summary.freshness {
         let _ = write!(text, "; {}", freshness.sentence());
+    }
+    if let Some(worktrees) = &summary.worktrees {
+        let failed = worktrees.iter().filter(|searched| searched.error.is_some()).count();
+        let _ = write!(text, "; {} worktrees searched", worktrees.len() - failed);
+        if failed > 0 {
+            let _ = write!(text, ", {failed} not");
+        }
+        let stale = worktrees.iter().filter_map(|searched| searched.freshness.as_ref());
+        match stale.filter(|freshness| !freshness.fresh).count() {
+            0 => {}
+            stale => drop(write!(text, "; {stale} of those with hits are not up to date")),
+        }
     }
     if let Some(Waited { covered: false, ms }) = &summary.waited {
         let _ = write!(text, "; after {ms} ms not every edit is covered");

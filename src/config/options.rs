@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::store::Store;
+use super::store::StoreTable;
 use super::{
     ConfigError, DEFAULTS, EmbedSettings, Environment, IndexSettings, LogSettings, ModelSettings, Settings,
     WatchSettings, absolute, base, directory,
@@ -21,7 +21,7 @@ pub struct Options {
     data_dir: Option<PathBuf>,
     index: Index,
     embed: Embed,
-    store: Store,
+    store: StoreTable,
     search: Search,
     log: Log,
     watch: Watch,

@@ -74,7 +74,7 @@ impl fmt::Debug for Secret {
 /// The table `[store]` as typed.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub(super) struct Store {
+pub(super) struct StoreTable {
     pub(super) provider: Option<String>,
     pub(super) qdrant: Qdrant,
 }
@@ -101,7 +101,7 @@ pub(super) struct Qdrant {
     pub(super) write_consistency_factor: Option<u32>,
 }
 
-impl Store {
+impl StoreTable {
     pub(super) fn resolve(self, env: Environment<'_>) -> Result<StoreSettings, ConfigError> {
         match self.provider.as_deref().unwrap_or_default() {
             "embedded" => Ok(StoreSettings::Embedded),

@@ -13,10 +13,10 @@ use super::main_loop::{Event, Question};
 use super::protocol::{Envelope, MAX_LINE, PROTOCOL, Reply, Request};
 use super::tracked::Order;
 use crate::config::Flags;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, Workspace};
 use crate::path::AbsPath;
 use crate::telemetry::LogFilter;
-use crate::wire::{Answer, Cache, Failure, SearchRequest, Status, Waited};
+use crate::wire::{Answer, Cache, Failure, Place, SearchRequest, SearchedWorktree, Status, Waited};
 
 /// Requests answered at a time; further ones wait. A connection that asks nothing is none.
 const REQUESTS: usize = 64;
@@ -180,6 +180,9 @@ async fn answer(request: Request, shared: Shared, replies: mpsc::UnboundedSender
 }
 
 async fn search(request: SearchRequest, shared: &Shared) -> Result<Answer, Failure> {
+    if !request.also.is_empty() {
+        return search_several(request, shared).await;
+    }
     let began = Instant::now();
     let wanted = request.to_request().map_err(|message| Failure { message, hint: None })?;
     let wait = request.wait_ms.map(Duration::from_millis);
@@ -214,6 +217,66 @@ async fn search(request: SearchRequest, shared: &Shared) -> Result<Answer, Failu
         let answer = workspace.search(&wanted).map_err(failure)?;
         let freshness = workspace.freshness().map_err(failure)?;
         Ok(Answer::new(&answer, freshness.as_ref().map(Into::into), waited))
+    })
+    .await
+}
+
+/// Searches several worktrees at once. One that cannot be opened is told beside the others.
+async fn search_several(request: SearchRequest, shared: &Shared) -> Result<Answer, Failure> {
+    let began = Instant::now();
+    let wanted = request.to_request().map_err(|message| Failure { message, hint: None })?;
+    let wait = request.wait_ms.map(Duration::from_millis);
+    let mut covered = true;
+    let mut found = Vec::new();
+    for place in [request.worktree].into_iter().chain(request.also) {
+        let path = place.to_path();
+        let root = AbsPath::new(path.clone());
+        if let (Some(wait), Some(root)) = (wait, &root) {
+            covered &= match ask(shared, |reply| Question::Wait(root.clone(), reply)).await? {
+                Some((mut covered, ticket)) => {
+                    let left = wait.saturating_sub(began.elapsed());
+                    let done = tokio::time::timeout(left, covered.wait_for(|number| *number >= ticket)).await;
+                    matches!(done, Ok(Ok(_)))
+                }
+                None => false,
+            };
+        }
+        let kept = match root {
+            Some(root) => ask(shared, |reply| Question::Find(root, reply)).await?,
+            None => None,
+        };
+        found.push((path, kept));
+    }
+    let waited = wait.map(|_| Waited { covered, ms: began.elapsed().as_millis() as u64 });
+    let engine = shared.engine();
+    blocking(move || {
+        let (mut workspaces, mut known, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+        for (path, kept) in found {
+            match kept {
+                Some((workspace, freshness)) => {
+                    workspaces.push(workspace);
+                    known.push(Some(freshness));
+                }
+                // Not kept by the daemon: looked at as a command of its own would.
+                None => match engine.open(&path) {
+                    Ok(workspace) => {
+                        workspaces.push(Arc::new(workspace));
+                        known.push(None);
+                    }
+                    Err(error) => failed.push(SearchedWorktree::failed(&path, error.to_string())),
+                },
+            }
+        }
+        let all: Vec<&Workspace> = workspaces.iter().map(|workspace| &**workspace).collect();
+        let answer = engine.search(&all, &wanted).map_err(failure)?;
+        let roots: Vec<Place> =
+            workspaces.iter().map(|workspace| Place::from(workspace.root().as_path())).collect();
+        let mut answer = Answer::of_several(&answer, &roots, waited, |at| match &known[at] {
+            Some(freshness) => freshness.clone(),
+            None => workspaces[at].freshness().ok().flatten().as_ref().map(Into::into),
+        });
+        answer.summary.worktrees.get_or_insert_default().extend(failed);
+        Ok(answer)
     })
     .await
 }

@@ -8,6 +8,7 @@
 mod databases;
 mod models;
 mod removal;
+mod search;
 mod workspace;
 
 use std::path::{Path, PathBuf};

@@ -7,14 +7,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Engine, EngineError, Purpose};
-use crate::embed::{Embedder, Leg};
+use crate::embed::Embedder;
 use crate::git::Worktree;
 use crate::id::CollectionName;
 use crate::index::{
     Explanation, Freshness, Indexer, Observe, Options, Outcome, Progress, Run, Scope, Vectors, Verification,
 };
 use crate::path::{AbsPath, RepoPath};
-use crate::search::{Answer, Mode, Request, Searcher};
+use crate::search::{Answer, Place, Request};
 use crate::state_dir::{LockError, WriterLock, create_private_dir};
 use crate::store::{Snapshot, Stats, StoreError};
 use crate::tenant::{Database, TenantContext};
@@ -187,19 +187,12 @@ impl Workspace {
 
     /// Answers `request`, with the models that its mode needs.
     pub fn search(&self, request: &Request) -> Result<Answer, EngineError> {
-        let mut embedders = [None, None];
-        if request.mode != Mode::Lexical {
-            let stats = self.database.stats(&self.collection)?;
-            for leg in Leg::ALL.into_iter().filter(|leg| stats.vectors[leg.index()] > 0) {
-                embedders[leg.index()] =
-                    self.engine.embedder(leg, Purpose::Query).map_err(EngineError::QueryModel)?;
-            }
-        }
-        let embedders = embedders
-            .each_mut()
-            .map(|embedder| embedder.as_mut().map(|embedder| embedder as &mut dyn Embedder));
-        let mut searcher = Searcher::new(&self.database, &self.collection, self.worktree.root(), embedders);
-        Ok(searcher.search(request)?)
+        Ok(self.engine.search(&[self], request)?.or_error()?)
+    }
+
+    /// Where a search of it looks.
+    pub(super) fn place(&self) -> Place<'_> {
+        Place { database: &self.database, collection: &self.collection, root: self.worktree.root() }
     }
 
     fn indexer<'a>(&'a self, options: &'a Options) -> Indexer<'a> {

@@ -4,23 +4,22 @@
 //! and not in a store, makes every provider merge alike.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 
-use crate::id::PointId;
-
-/// One leg's answer.
+/// One leg's answer. `K` identifies a point among all that are fused.
 #[derive(Clone, Debug, PartialEq)]
-pub struct LegRanking {
+pub struct LegRanking<K> {
     /// How much the leg counts; a leg of weight 0 adds nothing.
     pub weight: f32,
     /// Ids with the leg's own scores, in any order; an id counts once, with its best score.
-    pub entries: Vec<(PointId, f32)>,
+    pub entries: Vec<(K, f32)>,
 }
 
 /// A point after fusion.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fused {
+pub struct Fused<K> {
     /// The point.
-    pub id: PointId,
+    pub id: K,
     /// Fused score in 0..=1: 1 is the best of every leg.
     pub score: f32,
     /// Rank from 1 in each leg, in the order of the legs given.
@@ -42,9 +41,9 @@ const SCORE_SHARE: f32 = 0.5;
 /// Each leg gives a point `weight × (share × score/best + (1−share) × (k+1)/(k+rank))`,
 /// divided by the sum of the weights. A leg that lacks the point gives nothing,
 /// so raising a point in one leg never lowers it in the whole.
-pub fn fuse(legs: &[LegRanking]) -> Vec<Fused> {
+pub fn fuse<K: Copy + Ord + Hash>(legs: &[LegRanking<K>]) -> Vec<Fused<K>> {
     let total: f32 = legs.iter().map(|leg| leg.weight.max(0.0)).sum();
-    let mut fused: HashMap<PointId, Fused> = HashMap::new();
+    let mut fused: HashMap<K, Fused<K>> = HashMap::new();
     for (index, leg) in legs.iter().enumerate() {
         for (rank, (id, score)) in ranked(&leg.entries).into_iter().enumerate() {
             let entry =
@@ -57,20 +56,20 @@ pub fn fuse(legs: &[LegRanking]) -> Vec<Fused> {
             entry.ranks[index] = u32::try_from(rank + 1).ok();
         }
     }
-    let mut fused: Vec<Fused> = fused.into_values().collect();
+    let mut fused: Vec<Fused<K>> = fused.into_values().collect();
     fused.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.id.cmp(&b.id)));
     fused
 }
 
 /// Distinct ids, best first, with scores as shares of the best one, in 0..=1.
-fn ranked(entries: &[(PointId, f32)]) -> Vec<(PointId, f32)> {
-    let mut best: HashMap<PointId, f32> = HashMap::new();
+fn ranked<K: Copy + Ord + Hash>(entries: &[(K, f32)]) -> Vec<(K, f32)> {
+    let mut best: HashMap<K, f32> = HashMap::new();
     for (id, score) in entries {
         // NaN would make the order depend on the input's.
         let score = if score.is_finite() { score.max(0.0) } else { 0.0 };
         best.entry(*id).and_modify(|kept| *kept = kept.max(score)).or_insert(score);
     }
-    let mut ranked: Vec<(PointId, f32)> = best.into_iter().collect();
+    let mut ranked: Vec<(K, f32)> = best.into_iter().collect();
     ranked.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
     let top = ranked.first().map_or(0.0, |(_, score)| *score);
     for (_, score) in &mut ranked {
@@ -82,13 +81,14 @@ fn ranked(entries: &[(PointId, f32)]) -> Vec<(PointId, f32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::PointId;
     use proptest::prelude::*;
 
     fn id(n: u8) -> PointId {
         PointId([n; 16])
     }
 
-    fn leg(weight: f32, entries: &[(u8, f32)]) -> LegRanking {
+    fn leg(weight: f32, entries: &[(u8, f32)]) -> LegRanking<PointId> {
         LegRanking { weight, entries: entries.iter().map(|(n, score)| (id(*n), *score)).collect() }
     }
 
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn nothing_in_nothing_out() {
-        assert_eq!(fuse(&[]), []);
+        assert_eq!(fuse::<PointId>(&[]), []);
         assert_eq!(fuse(&[leg(1.0, &[]), leg(0.0, &[])]), []);
         assert_eq!(fuse(&[leg(0.0, &[(1, 2.0)])])[0].score, 0.0);
         assert_eq!(fuse(&[leg(1.0, &[(1, f32::NAN), (1, 2.0)])]).len(), 1);
@@ -115,13 +115,13 @@ mod tests {
         assert_eq!(fused.iter().map(|f| f.id).collect::<Vec<_>>(), [id(1), id(2)]);
     }
 
-    fn legs() -> impl Strategy<Value = Vec<LegRanking>> {
+    fn legs() -> impl Strategy<Value = Vec<LegRanking<PointId>>> {
         let entries = prop::collection::vec((0u8..30, -1.0f32..50.0), 0..25);
         prop::collection::vec((0.0f32..2.0, entries), 1..4)
             .prop_map(|legs| legs.iter().map(|(weight, entries)| leg(*weight, entries)).collect())
     }
 
-    fn score_of(fused: &[Fused], wanted: PointId) -> f32 {
+    fn score_of(fused: &[Fused<PointId>], wanted: PointId) -> f32 {
         fused.iter().find(|f| f.id == wanted).map_or(0.0, |f| f.score)
     }
 
@@ -159,7 +159,7 @@ mod tests {
             raised[at].entries[entry].1 += more;
             let after = fuse(&raised);
             prop_assert!(score_of(&after, wanted) >= score_of(&before, wanted) - 1e-6);
-            let place = |fused: &[Fused]| fused.iter().position(|f| f.id == wanted);
+            let place = |fused: &[Fused<PointId>]| fused.iter().position(|f| f.id == wanted);
             prop_assert!(place(&after) <= place(&before));
         }
     }

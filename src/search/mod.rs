@@ -26,7 +26,7 @@ pub mod verification;
 
 pub use query::{Query, QueryKind};
 pub use ranking::{Reason, Weights};
-pub use searcher::Searcher;
+pub use searcher::{Place, Searcher};
 pub use snippet::Snippet;
 
 /// Which legs answer.
@@ -73,6 +73,8 @@ pub struct Request {
 /// A place in the worktree, checked against the disk at the time of the answer.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Hit {
+    /// Which of the places searched it is in.
+    pub place: usize,
     /// Point id.
     pub id: PointId,
     /// Path in the worktree.
@@ -118,6 +120,10 @@ pub enum LegName {
 }
 
 impl LegName {
+    /// All of them.
+    pub const ALL: [LegName; 4] =
+        [LegName::Lexical, LegName::Dense(Leg::Text), LegName::Dense(Leg::Code), LegName::Symbol];
+
     /// Stable name.
     pub fn name(self) -> &'static str {
         match self {
@@ -166,7 +172,7 @@ pub struct Timing {
 }
 
 /// What was found, and how far it can be relied on.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Debug)]
 pub struct Answer {
     /// Kind that the query was taken for.
     pub kind: QueryKind,
@@ -176,13 +182,30 @@ pub struct Answer {
     pub dropped: u32,
     /// Hits whose text had moved in its file; they are shown where it is now.
     pub repaired: u32,
+    /// How each of the places was searched, or why it was not.
+    pub places: Vec<Result<PlaceReport, SearchError>>,
+    /// Times.
+    pub timing: Timing,
+}
+
+impl Answer {
+    /// The same; where no place could be searched, the first one's error instead.
+    pub fn or_error(mut self) -> Result<Answer, SearchError> {
+        match self.places.iter().all(Result::is_err) {
+            true if !self.places.is_empty() => self.places.swap_remove(0).map(|_| self),
+            _ => Ok(self),
+        }
+    }
+}
+
+/// How one place was searched.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PlaceReport {
     /// What became of each leg.
     pub legs: Vec<(LegName, LegState)>,
     /// Coverage of each dense leg, in the order of [`Leg::ALL`]; `None` where the
     /// collection has no such leg, and in lexical mode.
     pub dense: [Option<Coverage>; 2],
-    /// Times.
-    pub timing: Timing,
 }
 
 /// Why there is no answer.

@@ -1,32 +1,61 @@
-//! One query against one collection, end to end.
+//! One query against one or more collections, end to end.
+//!
+//! The query is embedded once, the collections are asked side by side, and what they
+//! answer is fused as if it were one: each leg's own scores against the best of all
+//! places, so that the best of a project that has nothing to say does not stand beside the
+//! best of one that has. Cosines are comparable as they are; BM25 counts a word as rare or
+//! common by its own collection, which is what makes a name count where it is at home.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::embed::{Embedder, Leg};
 use crate::id::{CollectionName, Fingerprint, PointId};
 use crate::path::AbsPath;
-use crate::search::fusion::{self, LegRanking};
+use crate::search::fusion::{self, Fused, LegRanking};
 use crate::search::ranking::{self, Candidate, Ranked, Weights};
 use crate::search::snippet::snippet;
 use crate::search::verification::{Check, Files};
 use crate::search::{
-    Answer, Coverage, Hit, LegName, LegState, Mode, Query, QueryKind, Request, SearchError, Timing,
+    Answer, Coverage, Hit, LegName, LegState, Mode, PlaceReport, Query, QueryKind, Request, SearchError,
+    Timing,
 };
-use crate::store::{Point, Probe, Schema};
+use crate::store::{Point, Probe, Schema, StoreError};
 use crate::tenant::Database;
 
 /// Candidates asked of each leg at least. Deeper than any answer, because the
 /// rules and the disk check reorder and thin them.
 const LEG_DEPTH: usize = 150;
+/// Collections asked at a time.
+const SIDE_BY_SIDE: usize = 8;
 
-/// Answers queries on one collection.
+/// Where to look: a collection, and the folder that its files are below.
+#[derive(Clone, Copy)]
+pub struct Place<'a> {
+    /// The tenant's database.
+    pub database: &'a Database,
+    /// The collection in it.
+    pub collection: &'a CollectionName,
+    /// Root of the worktree.
+    pub root: &'a AbsPath,
+}
+
+/// Answers queries on some collections.
 pub struct Searcher<'a> {
-    database: &'a Database,
-    collection: &'a CollectionName,
-    root: &'a AbsPath,
+    places: Vec<Place<'a>>,
     embedders: [Option<&'a mut dyn Embedder>; 2],
     weights: Box<dyn Fn(QueryKind) -> Weights + 'a>,
+}
+
+/// A query's vector: of which model it is, or why there is none.
+type QueryVector = (Fingerprint, Result<Vec<f32>, String>);
+
+/// A query with its vectors, by leg.
+struct Asked<'q> {
+    query: &'q Query,
+    mode: Mode,
+    vectors: [Option<QueryVector>; 2],
 }
 
 /// The probes of a query, the leg of each, and what became of every leg.
@@ -36,17 +65,22 @@ struct Plan {
     states: Vec<(LegName, LegState)>,
 }
 
+/// What one place answered.
+struct Found {
+    report: PlaceReport,
+    /// Points with the leg's score, by leg.
+    legs: Vec<(LegName, Vec<(PointId, f32)>)>,
+    points: HashMap<PointId, Point>,
+}
+
+/// A point among all places.
+type Key = (usize, PointId);
+
 impl<'a> Searcher<'a> {
-    /// A searcher on `collection`, whose files are below `root`. `embedders` are
-    /// those of the queries, by leg, in the order of [`Leg::ALL`]; a leg without
-    /// one is left out of hybrid answers, which say so.
-    pub fn new(
-        database: &'a Database,
-        collection: &'a CollectionName,
-        root: &'a AbsPath,
-        embedders: [Option<&'a mut dyn Embedder>; 2],
-    ) -> Searcher<'a> {
-        Searcher { database, collection, root, embedders, weights: Box::new(Weights::of) }
+    /// A searcher on `places`. `embedders` are those of the queries, by leg, in the order
+    /// of [`Leg::ALL`]; a leg without one is left out of hybrid answers, which say so.
+    pub fn new(places: Vec<Place<'a>>, embedders: [Option<&'a mut dyn Embedder>; 2]) -> Searcher<'a> {
+        Searcher { places, embedders, weights: Box::new(Weights::of) }
     }
 
     /// The same with other weights, for measurements.
@@ -55,12 +89,11 @@ impl<'a> Searcher<'a> {
         self
     }
 
-    /// Answers `request`.
+    /// Answers `request`. A place that cannot be searched is an error beside the others' hits,
+    /// also where it is the only one.
     ///
     /// # Errors
-    /// [`SearchError::EmptyQuery`], [`SearchError::NoDense`] in dense mode, and
-    /// what the store or a model reports. A damaged or missing collection is the
-    /// store's error.
+    /// [`SearchError::EmptyQuery`], and what a model reports.
     pub fn search(&mut self, request: &Request) -> Result<Answer, SearchError> {
         let query = Query::new(&request.query);
         if query.text.is_empty() {
@@ -70,32 +103,19 @@ impl<'a> Searcher<'a> {
         let mut timing = Timing::default();
 
         let started = Instant::now();
-        let schema = self.database.schema(self.collection)?;
-        let mut plan = self.plan(&query, request.mode, &schema)?;
+        let schemas = side_by_side(self.places.clone(), |place| place.database.schema(place.collection));
+        let asked = self.ask(&query, request.mode, &schemas)?;
         timing.embed = started.elapsed();
 
         let started = Instant::now();
         let depth = LEG_DEPTH.max(request.limit.saturating_mul(3));
-        let found = self.database.search(self.collection, &plan.probes, &request.filter, depth)?;
-        let dense = self.coverage(&schema, request.mode)?;
+        let places = self.places.iter().zip(schemas).collect();
+        let found = side_by_side(places, |(place, schema)| place.retrieve(&asked, &schema?, request, depth));
         timing.retrieve = started.elapsed();
 
         let started = Instant::now();
-        let mut points: HashMap<PointId, Point> = HashMap::new();
-        let mut rankings = Vec::with_capacity(found.len());
-        for (leg, scored) in plan.legs.iter().zip(found) {
-            plan.states.push((*leg, LegState::Searched { candidates: scored.len() }));
-            let entries = scored.iter().map(|hit| (hit.point.id, hit.score)).collect();
-            rankings.push(LegRanking { weight: leg_weight(*leg, &weights), entries });
-            points.extend(scored.into_iter().map(|hit| (hit.point.id, hit.point)));
-        }
-        plan.states.sort_by_key(|(leg, _)| *leg);
-        let fused = fusion::fuse(&rankings);
-        let candidates: Vec<Candidate<'_>> = fused
-            .iter()
-            .filter_map(|hit| Some(Candidate { point: points.get(&hit.id)?, fused: hit.score }))
-            .collect();
-        let ranked = ranking::rank(&query, &candidates, &weights);
+        let (legs, fused) = fuse(&found, &weights);
+        let ranked = rank(&query, &found, &fused, &weights);
         timing.rank = started.elapsed();
 
         let started = Instant::now();
@@ -104,29 +124,87 @@ impl<'a> Searcher<'a> {
             hits: Vec::new(),
             dropped: 0,
             repaired: 0,
-            legs: plan.states,
-            dense,
+            places: Vec::new(),
             timing,
         };
-        let mut files = Files::new(self.root);
-        for place in ranked {
+        let mut files: Vec<Files<'_>> = self.places.iter().map(|place| Files::new(place.root)).collect();
+        for place in &ranked {
             if answer.hits.len() >= request.limit {
                 break;
             }
-            let candidate = candidates[place.index];
-            match files.check(candidate.point) {
+            let fused = &fused[place.index];
+            let (at, id) = fused.id;
+            let Some(point) = found[at].as_ref().ok().and_then(|found| found.points.get(&id)) else {
+                continue;
+            };
+            match files[at].check(point) {
                 Check::Gone => answer.dropped += 1,
                 check => {
-                    let ranks = &fused[place.index].ranks;
-                    let legs = plan.legs.iter().zip(ranks).filter_map(|(leg, rank)| Some((*leg, (*rank)?)));
-                    let hit = hit(&query, candidate.point, place, legs.collect(), check);
+                    let hit = hit(&query, point, place, (&legs, fused), check);
                     answer.repaired += u32::from(hit.repaired);
                     answer.hits.push(hit);
                 }
             }
         }
+        answer.places = found.into_iter().map(|found| found.map(|found| found.report)).collect();
         answer.timing.verify = started.elapsed();
         Ok(answer)
+    }
+
+    /// Embeds the query for each leg that some place has.
+    fn ask<'q>(
+        &mut self,
+        query: &'q Query,
+        mode: Mode,
+        schemas: &[Result<Schema, StoreError>],
+    ) -> Result<Asked<'q>, SearchError> {
+        let mut asked = Asked { query, mode, vectors: [None, None] };
+        for leg in Leg::ALL {
+            let Some(embedder) = &mut self.embedders[leg.index()] else { continue };
+            let fingerprint = embedder.fingerprint().clone();
+            let of_it = |schema: &Schema| {
+                schema.legs[leg.index()]
+                    .as_ref()
+                    .is_some_and(|(indexed, _)| is_of_model(indexed, &fingerprint))
+            };
+            let wanted = mode != Mode::Lexical && schemas.iter().flatten().any(of_it);
+            let (tokens, limit) = match wanted {
+                true => (embedder.count_tokens(&query.text), embedder.max_tokens()),
+                false => (0, 0),
+            };
+            let vector = if tokens > limit {
+                Err(format!("the query has {tokens} tokens and its model reads {limit}: shorten the query"))
+            } else if wanted {
+                Ok(embedder.embed(&query.text).map_err(|source| SearchError::Embed { leg, source })?)
+            } else {
+                Ok(Vec::new())
+            };
+            asked.vectors[leg.index()] = Some((fingerprint, vector));
+        }
+        Ok(asked)
+    }
+}
+
+impl Place<'_> {
+    fn retrieve(
+        &self,
+        asked: &Asked<'_>,
+        schema: &Schema,
+        request: &Request,
+        depth: usize,
+    ) -> Result<Found, SearchError> {
+        let mut plan = self.plan(asked, schema)?;
+        let answers = self.database.search(self.collection, &plan.probes, &request.filter, depth)?;
+        let dense = self.coverage(schema, request.mode)?;
+        let mut points = HashMap::new();
+        let mut legs = Vec::with_capacity(answers.len());
+        for (leg, scored) in plan.legs.into_iter().zip(answers) {
+            plan.states.push((leg, LegState::Searched { candidates: scored.len() }));
+            legs.push((leg, scored.iter().map(|hit| (hit.point.id, hit.score)).collect()));
+            points.extend(scored.into_iter().map(|hit| (hit.point.id, hit.point)));
+        }
+        plan.states.sort_by_key(|(leg, _)| *leg);
+        Ok(Found { report: PlaceReport { legs: plan.states, dense }, legs, points })
     }
 
     /// Coverage of the dense legs; not looked up where none is asked, because
@@ -144,7 +222,8 @@ impl<'a> Searcher<'a> {
 
     /// Which probes to send. A dense leg that cannot answer is a state, not an
     /// error, unless nothing else was asked.
-    fn plan(&mut self, query: &Query, mode: Mode, schema: &Schema) -> Result<Plan, SearchError> {
+    fn plan(&self, asked: &Asked<'_>, schema: &Schema) -> Result<Plan, SearchError> {
+        let Asked { query, mode, vectors } = asked;
         let mut plan = Plan { probes: Vec::new(), legs: Vec::new(), states: Vec::new() };
         let mut ask = |leg: LegName, probe: Probe| {
             plan.legs.push(leg);
@@ -152,15 +231,15 @@ impl<'a> Searcher<'a> {
         };
         let mut names: Vec<String> = query.names.iter().map(|name| name.to_lowercase()).collect();
         names.extend(query.guesses.iter().cloned());
-        if mode != Mode::Dense && !query.terms.is_empty() {
+        if *mode != Mode::Dense && !query.terms.is_empty() {
             ask(LegName::Lexical, Probe::Terms(query.terms.clone()));
         }
-        if mode != Mode::Dense && !names.is_empty() {
+        if *mode != Mode::Dense && !names.is_empty() {
             ask(LegName::Symbol, Probe::Symbols(names));
         }
         for leg in Leg::ALL {
-            let state = match (&schema.legs[leg.index()], &mut self.embedders[leg.index()]) {
-                _ if mode == Mode::Lexical => LegState::Off,
+            let state = match (&schema.legs[leg.index()], &vectors[leg.index()]) {
+                _ if *mode == Mode::Lexical => LegState::Off,
                 (None, _) => LegState::Off,
                 (Some(_), None) if self.database.stats(self.collection)?.vectors[leg.index()] == 0 => {
                     LegState::Unavailable("it has no vectors yet: run `indexer once`".to_owned())
@@ -168,31 +247,21 @@ impl<'a> Searcher<'a> {
                 (Some(_), None) => {
                     LegState::Unavailable("its model is not loaded: run `indexer model install`".to_owned())
                 }
-                (Some((indexed, _)), Some(embedder)) if !is_of_model(indexed, embedder.fingerprint()) => {
+                (Some((indexed, _)), Some((model, _))) if !is_of_model(indexed, model) => {
                     LegState::Unavailable(format!(
-                        "it was indexed with {indexed}, but {} is configured: \
-                         run `indexer once` to refill it",
-                        embedder.fingerprint()
+                        "it was indexed with {indexed}, but {model} is configured: \
+                         run `indexer once` to refill it"
                     ))
                 }
-                (Some(_), Some(embedder)) => {
-                    let (tokens, limit) = (embedder.count_tokens(&query.text), embedder.max_tokens());
-                    if tokens > limit {
-                        LegState::Unavailable(format!(
-                            "the query has {tokens} tokens and its model reads {limit}: shorten the query"
-                        ))
-                    } else {
-                        let vector = embedder
-                            .embed(&query.text)
-                            .map_err(|source| SearchError::Embed { leg, source })?;
-                        ask(LegName::Dense(leg), Probe::Vector(leg, vector));
-                        continue;
-                    }
+                (Some(_), Some((_, Err(reason)))) => LegState::Unavailable(reason.clone()),
+                (Some(_), Some((_, Ok(vector)))) => {
+                    ask(LegName::Dense(leg), Probe::Vector(leg, vector.clone()));
+                    continue;
                 }
             };
             plan.states.push((LegName::Dense(leg), state));
         }
-        if mode == Mode::Dense && plan.probes.is_empty() {
+        if *mode == Mode::Dense && plan.probes.is_empty() {
             let reason = |(leg, state): &(LegName, LegState)| match state {
                 LegState::Unavailable(reason) => reason.clone(),
                 _ => format!("the collection has no {} leg", leg.name()),
@@ -202,6 +271,84 @@ impl<'a> Searcher<'a> {
         }
         Ok(plan)
     }
+}
+
+/// Does `act` with each, some at a time; the results in their order.
+fn side_by_side<T: Send, R: Send>(items: Vec<T>, act: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let threads = SIDE_BY_SIDE.min(items.len());
+    if threads <= 1 {
+        return items.into_iter().map(act).collect();
+    }
+    let queue = Mutex::new(items.into_iter().enumerate());
+    let results = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let next = lock(&queue).next();
+                    let Some((at, item)) = next else { break };
+                    let result = act(item);
+                    lock(&results).push((at, result));
+                }
+            });
+        }
+    });
+    let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
+    results.sort_by_key(|(at, _)| *at);
+    results.into_iter().map(|(_, result)| result).collect()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All places' answers as one ranking, and the legs that it is of.
+fn fuse(found: &[Result<Found, SearchError>], weights: &Weights) -> (Vec<LegName>, Vec<Fused<Key>>) {
+    let answered = || found.iter().enumerate().filter_map(|(at, found)| Some((at, found.as_ref().ok()?)));
+    let (mut legs, mut rankings) = (Vec::new(), Vec::new());
+    for leg in LegName::ALL {
+        let of_leg = |(at, found): (usize, &Found)| {
+            let entries = found.legs.iter().find(|(name, _)| *name == leg).map(|(_, entries)| entries)?;
+            Some(entries.iter().map(|(id, score)| ((at, *id), *score)).collect::<Vec<_>>())
+        };
+        let entries: Vec<Vec<(Key, f32)>> = answered().filter_map(of_leg).collect();
+        if !entries.is_empty() {
+            legs.push(leg);
+            rankings.push(LegRanking { weight: leg_weight(leg, weights), entries: entries.concat() });
+        }
+    }
+    (legs, fusion::fuse(&rankings))
+}
+
+/// Applies the rules within each place, and merges the places by score: indexes into
+/// `fused`, each with its place. Where two places have the same chunk at the same path, as
+/// two worktrees of a repository do, the first of them stands for both.
+fn rank(
+    query: &Query,
+    found: &[Result<Found, SearchError>],
+    fused: &[Fused<Key>],
+    weights: &Weights,
+) -> Vec<Ranked> {
+    let mut ranked: Vec<Ranked> = Vec::with_capacity(fused.len());
+    for (at, found) in found.iter().enumerate() {
+        let Ok(found) = found else { continue };
+        let own: Vec<usize> = (0..fused.len()).filter(|index| fused[*index].id.0 == at).collect();
+        let candidates: Vec<Candidate<'_>> = (own.iter())
+            .filter_map(|index| {
+                let Fused { id: (_, id), score, .. } = &fused[*index];
+                Some(Candidate { point: found.points.get(id)?, fused: *score })
+            })
+            .collect();
+        let places = ranking::rank(query, &candidates, weights);
+        ranked.extend(places.into_iter().map(|place| Ranked { index: own[place.index], ..place }));
+    }
+    if found.len() > 1 {
+        let id = |place: &Ranked| fused[place.index].id;
+        ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| id(a).cmp(&id(b))));
+        let mut seen = HashSet::new();
+        ranked.retain(|place| seen.insert(id(place).1));
+    }
+    ranked
 }
 
 /// Whether a leg's vectors are the model's, whatever wording its texts had: the
@@ -220,12 +367,19 @@ fn leg_weight(leg: LegName, weights: &Weights) -> f32 {
     }
 }
 
-fn hit(query: &Query, point: &Point, place: Ranked, legs: Vec<(LegName, u32)>, check: Check) -> Hit {
+fn hit(
+    query: &Query,
+    point: &Point,
+    place: &Ranked,
+    (legs, fused): (&[LegName], &Fused<Key>),
+    check: Check,
+) -> Hit {
     let (bytes, lines, repaired) = match check {
         Check::Moved { bytes, lines } => (bytes, lines, true),
         Check::Unchanged | Check::Gone => (point.bytes.clone(), point.lines, false),
     };
     Hit {
+        place: fused.id.0,
         id: point.id,
         path: point.path.clone(),
         lines,
@@ -236,8 +390,8 @@ fn hit(query: &Query, point: &Point, place: Ranked, legs: Vec<(LegName, u32)>, c
         container: point.container.clone(),
         signature: point.signature.clone(),
         score: place.score,
-        legs,
-        reasons: place.reasons,
+        legs: legs.iter().zip(&fused.ranks).filter_map(|(leg, rank)| Some((*leg, (*rank)?))).collect(),
+        reasons: place.reasons.clone(),
         repaired,
         snippet: snippet(&point.text, lines.0, &query.weights),
         text: point.text.clone(),

@@ -1,6 +1,7 @@
 //! A search: what is asked, and the answer.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +17,9 @@ use crate::store::Filter;
 pub struct SearchRequest {
     /// A path in the worktree.
     pub worktree: Place,
+    /// Roots of further worktrees to search with it.
+    #[serde(default)]
+    pub also: Vec<Place>,
     /// The query.
     pub query: String,
     /// The most hits.
@@ -76,6 +80,9 @@ pub enum SearchLine {
 #[expect(missing_docs, reason = "the fields of the domain type, documented there")]
 pub struct Hit {
     pub rank: u32,
+    /// The worktree's root, where several were searched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worktree: Option<Place>,
     #[serde(flatten)]
     pub path: PathName,
     pub start_line: u32,
@@ -127,8 +134,26 @@ pub struct Summary {
     pub freshness: Option<Freshness>,
     /// What became of the wait that was asked for.
     pub waited: Option<Waited>,
+    /// Each worktree, where several were searched.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub worktrees: Option<Vec<SearchedWorktree>>,
     /// Microseconds by step.
     pub us: Us,
+}
+
+/// One of several worktrees that were searched.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SearchedWorktree {
+    /// Its root.
+    pub root: Place,
+    /// Hits in the answer.
+    pub hits: usize,
+    /// Why it could not be searched, with the way out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How fresh its index is, where it has a hit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<Freshness>,
 }
 
 /// See [`search::LegState`].
@@ -178,14 +203,6 @@ impl Answer {
     /// The domain's answer with what is known of the index's freshness.
     pub fn new(answer: &search::Answer, freshness: Option<Freshness>, waited: Option<Waited>) -> Answer {
         let hits: Vec<Hit> = (1..).zip(&answer.hits).map(|(rank, hit)| hit_of(rank, hit)).collect();
-        let legs = answer.legs.iter().map(|(leg, state)| {
-            let report = match state {
-                LegState::Searched { candidates } => LegReport::Candidates(*candidates),
-                LegState::Off => LegReport::Off(true),
-                LegState::Unavailable(why) => LegReport::Unavailable(why.clone()),
-            };
-            (leg.name().to_owned(), report)
-        });
         let timing = &answer.timing;
         let us = |time: std::time::Duration| time.as_micros() as u64;
         Answer {
@@ -194,13 +211,18 @@ impl Answer {
                 query_kind: answer.kind.name().to_owned(),
                 dropped: answer.dropped,
                 repaired: answer.repaired,
-                legs: legs.collect(),
+                legs: legs(answer),
                 dense: by_leg(|leg: Leg| {
-                    let coverage = answer.dense[leg.index()]?;
-                    Some(Dense { vectors: coverage.vectors, points: coverage.points })
+                    let reports = answer.places.iter().flatten();
+                    let coverage = reports.filter_map(|report| report.dense[leg.index()]);
+                    coverage.fold(None, |sum: Option<Dense>, more| {
+                        let Dense { vectors, points } = sum.unwrap_or(Dense { vectors: 0, points: 0 });
+                        Some(Dense { vectors: vectors + more.vectors, points: points + more.points })
+                    })
                 }),
                 freshness,
                 waited,
+                worktrees: None,
                 us: Us {
                     embed: us(timing.embed),
                     retrieve: us(timing.retrieve),
@@ -211,11 +233,64 @@ impl Answer {
             hits,
         }
     }
+
+    /// The same of several worktrees, in the order of the answer's places; `freshness` is asked
+    /// of those that have a hit.
+    pub fn of_several(
+        answer: &search::Answer,
+        roots: &[Place],
+        waited: Option<Waited>,
+        freshness: impl Fn(usize) -> Option<Freshness>,
+    ) -> Answer {
+        let mut all = Answer::new(answer, None, waited);
+        for (hit, found) in all.hits.iter_mut().zip(&answer.hits) {
+            hit.worktree = roots.get(found.place).cloned();
+        }
+        let searched = roots.iter().zip(&answer.places).enumerate().map(|(at, (root, report))| {
+            let hits = answer.hits.iter().filter(|hit| hit.place == at).count();
+            SearchedWorktree {
+                root: root.clone(),
+                hits,
+                error: report.as_ref().err().map(ToString::to_string),
+                freshness: (hits > 0).then(|| freshness(at)).flatten(),
+            }
+        });
+        all.summary.worktrees = Some(searched.collect());
+        all
+    }
+}
+
+impl SearchedWorktree {
+    /// One that could not even be opened.
+    pub fn failed(path: &Path, error: String) -> SearchedWorktree {
+        SearchedWorktree { root: Place::from(path), hits: 0, error: Some(error), freshness: None }
+    }
+}
+
+/// What became of each leg: its candidates in all places, or else why it did not answer in
+/// the first.
+fn legs(answer: &search::Answer) -> BTreeMap<String, LegReport> {
+    let mut legs = BTreeMap::new();
+    for (leg, state) in answer.places.iter().flatten().flat_map(|report| &report.legs) {
+        let report = match state {
+            LegState::Searched { candidates } => LegReport::Candidates(*candidates),
+            LegState::Off => LegReport::Off(true),
+            LegState::Unavailable(why) => LegReport::Unavailable(why.clone()),
+        };
+        match (legs.get_mut(leg.name()), report) {
+            (None, report) => drop(legs.insert(leg.name().to_owned(), report)),
+            (Some(LegReport::Candidates(all)), LegReport::Candidates(more)) => *all += more,
+            (Some(known), report @ LegReport::Candidates(_)) => *known = report,
+            (Some(_), _) => {}
+        }
+    }
+    legs
 }
 
 fn hit_of(rank: u32, hit: &search::Hit) -> Hit {
     Hit {
         rank,
+        worktree: None,
         path: (&hit.path).into(),
         start_line: hit.lines.0,
         end_line: hit.lines.1,

@@ -16,7 +16,9 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-pub use answer::{Answer, Dense, Hit, LegReport, SearchLine, SearchRequest, Snippet, Summary, Us, Waited};
+pub use answer::{
+    Answer, Dense, Hit, LegReport, SearchLine, SearchRequest, SearchedWorktree, Snippet, Summary, Us, Waited,
+};
 pub use database::{Collection, Database, Databases, NamedVector, PayloadField};
 pub use doctor::{Check, Diagnosis, Health};
 pub use outcome::{Chunks, Files, Ms, Outcome, OutcomeBytes, Vectors};

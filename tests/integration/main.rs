@@ -13,6 +13,7 @@
 //! | `property` | after every random operation: incremental = from scratch, and what git shows |
 //! | `kill` | kill -9 at random moments: converges, loses nothing, embeds nothing twice |
 //! | `doctor` | what was broken is found, and nothing is changed by looking |
+//! | `several` | one search over several worktrees |
 //! | `service` | the daemon as a service: what is written, what the manager is told |
 //! | `registry` | worktrees are added, listed and removed |
 //! | `daemon` | the running daemon, started, asked, stopped and killed from outside |
@@ -30,4 +31,5 @@ mod pipeline;
 mod property;
 mod registry;
 mod service;
+mod several;
 mod tidy;

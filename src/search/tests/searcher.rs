@@ -98,6 +98,10 @@ fn indexed(files: &[(&str, &str)], embedder: Option<&mut LocalEmbedder>) -> Inde
 }
 
 impl Indexed {
+    fn place(&self) -> Place<'_> {
+        Place { database: &self.database, collection: &self.collection, root: &self.root }
+    }
+
     fn ask(&self, request: &Request) -> Result<Answer, SearchError> {
         self.ask_with(None, request)
     }
@@ -108,7 +112,7 @@ impl Indexed {
         request: &Request,
     ) -> Result<Answer, SearchError> {
         let embedder = embedder.map(|embedder| embedder as &mut dyn Embedder);
-        Searcher::new(&self.database, &self.collection, &self.root, [embedder, None]).search(request)
+        Searcher::new(vec![self.place()], [embedder, None]).search(request)?.or_error()
     }
 
     fn write(&self, path: &str, content: &str) {
@@ -125,7 +129,11 @@ fn places(answer: &Answer) -> Vec<String> {
 }
 
 fn state(answer: &Answer, leg: LegName) -> &LegState {
-    &answer.legs.iter().find(|(name, _)| *name == leg).expect("every leg is told").1
+    &report(answer).legs.iter().find(|(name, _)| *name == leg).expect("every leg is told").1
+}
+
+fn report(answer: &Answer) -> &PlaceReport {
+    answer.places[0].as_ref().expect("it was searched")
 }
 
 /// The installed model, where `indexer model install` puts it.
@@ -197,8 +205,9 @@ fn what_cannot_be_answered_says_why() {
     let error = index.ask(&request("x", 1, Mode::Dense)).expect_err("no dense leg");
     assert!(error.to_string().contains("--mode lexical"), "{error}");
     let missing = CollectionName::new("none").expect("a name");
-    let mut searcher = Searcher::new(&index.database, &missing, &index.root, [None, None]);
-    let error = searcher.search(&request("x", 1, Mode::Lexical)).expect_err("no collection");
+    let place = Place { collection: &missing, ..index.place() };
+    let answer = Searcher::new(vec![place], [None, None]).search(&request("x", 1, Mode::Lexical));
+    let error = answer.expect("an answer").or_error().expect_err("no collection");
     assert!(matches!(error, SearchError::Store(StoreError::NotFound { .. })), "{error}");
     let nothing = index.ask(&request("zzzyx quux", 5, Mode::Hybrid)).expect("an answer");
     assert_eq!(nothing.hits, []);
@@ -215,7 +224,7 @@ fn dense_legs_answer_or_tell_why_not() {
     let answer = index.ask_with(Some(&mut model), &by_meaning).expect("an answer");
     assert!(places(&answer)[0].starts_with("src/parser.rs"), "{answer:?}");
     assert!(answer.hits[0].legs.iter().any(|(leg, _)| *leg == text), "{answer:?}");
-    let coverage = answer.dense[0].expect("a text leg");
+    let coverage = report(&answer).dense[0].expect("a text leg");
     assert!(coverage.vectors > 0 && coverage.points >= coverage.vectors, "{coverage:?}");
 
     let hybrid = request("backoff_delay", 5, Mode::Hybrid);
@@ -241,4 +250,44 @@ fn vectors_of_another_model_are_not_asked() {
     {
         assert_eq!(is_of_model(&leg, &model(name)), same, "{name}");
     }
+}
+
+#[test]
+fn several_places_are_one_ranking_and_a_broken_one_is_told_beside_them() {
+    let mut model = model();
+    let about_retries = indexed(FILES, Some(&mut model));
+    let about_birds = indexed(
+        &[
+            ("src/bird.rs", "/// Sings.\npub fn sing() {}\n"),
+            (
+                "src/nest.rs",
+                "/// Keeps eggs warm for a while.\npub fn brood(eggs: u32) -> u32 {\n    eggs\n}\n",
+            ),
+        ],
+        Some(&mut model),
+    );
+    // The same files at the same paths: a second worktree.
+    let twin = indexed(FILES, Some(&mut model));
+    let missing = CollectionName::new("none").expect("a name");
+    let broken = Place { collection: &missing, ..about_birds.place() };
+    let places = vec![about_birds.place(), broken, about_retries.place(), twin.place()];
+    let question = request("how long to wait after a failure", 4, Mode::Hybrid);
+    let answer = Searcher::new(places, [Some(&mut model), None]).search(&question).expect("an answer");
+    let found: Vec<(usize, String)> =
+        answer.hits.iter().map(|hit| (hit.place, hit.path.to_string())).collect();
+    assert_eq!(found[0], (2, "src/retry.rs".to_owned()), "{found:?}");
+    assert!(found.iter().all(|(place, _)| *place != 3), "the twin's are the same chunks: {found:?}");
+    assert!(found.iter().any(|(place, _)| *place == 0), "{found:?}");
+    assert!(answer.hits.windows(2).all(|pair| pair[0].score >= pair[1].score));
+    let reports: Vec<bool> = answer.places.iter().map(Result::is_ok).collect();
+    assert_eq!(reports, [true, false, true, true]);
+    let error = answer.places[1].as_ref().expect_err("it is not there");
+    assert!(matches!(error, SearchError::Store(StoreError::NotFound { .. })), "{error}");
+
+    // One place among others answers as it does alone.
+    let alone = about_retries.ask_with(Some(&mut model), &question).expect("an answer");
+    assert_eq!(alone.hits[0].path, answer.hits[0].path);
+    assert!(alone.hits[0].score >= answer.hits[0].score);
+    let none = Searcher::new(vec![broken], [None, None]).search(&question).expect("an answer").or_error();
+    assert!(none.is_err());
 }

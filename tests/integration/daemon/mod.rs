@@ -220,6 +220,7 @@ impl<'a> Daemon<'a> {
     #[track_caller]
     pub(crate) fn search(&self, tree: &Path, query: &str, wait: bool) -> Answer {
         let request = SearchRequest {
+            also: Vec::new(),
             worktree: Place::from(tree),
             query: query.to_owned(),
             limit: 10,
