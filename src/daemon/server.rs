@@ -1,6 +1,8 @@
 //! The daemon's side of the socket: who may ask, and what becomes of a request.
 
+use std::collections::HashMap;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -196,7 +198,7 @@ async fn search(request: SearchRequest, shared: &Shared) -> Result<Answer, Failu
         waited = Some(Waited { covered, ms: began.elapsed().as_millis() as u64 });
     }
     let found = match root {
-        Some(root) => ask(shared, |reply| Question::Find(root, reply)).await?,
+        Some(root) => ask(shared, |reply| Question::Find(vec![root], reply)).await?.pop().flatten(),
         None => None,
     };
     if let Some((workspace, freshness)) = found {
@@ -226,33 +228,33 @@ async fn search_several(request: SearchRequest, shared: &Shared) -> Result<Answe
     let began = Instant::now();
     let wanted = request.to_request().map_err(|message| Failure { message, hint: None })?;
     let wait = request.wait_ms.map(Duration::from_millis);
+    let paths: Vec<PathBuf> = [request.worktree].iter().chain(&request.also).map(Place::to_path).collect();
     let mut covered = true;
-    let mut found = Vec::new();
-    for place in [request.worktree].into_iter().chain(request.also) {
-        let path = place.to_path();
-        let root = AbsPath::new(path.clone());
-        if let (Some(wait), Some(root)) = (wait, &root) {
-            covered &= match ask(shared, |reply| Question::Wait(root.clone(), reply)).await? {
+    if let Some(wait) = wait {
+        for root in paths.iter().cloned().filter_map(AbsPath::new) {
+            let left = wait.saturating_sub(began.elapsed());
+            covered &= match ask(shared, |reply| Question::Wait(root, reply)).await? {
                 Some((mut covered, ticket)) => {
-                    let left = wait.saturating_sub(began.elapsed());
                     let done = tokio::time::timeout(left, covered.wait_for(|number| *number >= ticket)).await;
                     matches!(done, Ok(Ok(_)))
                 }
                 None => false,
             };
         }
-        let kept = match root {
-            Some(root) => ask(shared, |reply| Question::Find(root, reply)).await?,
-            None => None,
-        };
-        found.push((path, kept));
+    }
+    let roots: Vec<AbsPath> = paths.iter().cloned().filter_map(AbsPath::new).collect();
+    let mut kept: HashMap<PathBuf, _> = HashMap::new();
+    for (root, found) in
+        roots.clone().into_iter().zip(ask(shared, |reply| Question::Find(roots, reply)).await?)
+    {
+        kept.extend(found.map(|found| (root.as_path().to_owned(), found)));
     }
     let waited = wait.map(|_| Waited { covered, ms: began.elapsed().as_millis() as u64 });
     let engine = shared.engine();
     blocking(move || {
         let (mut workspaces, mut known, mut failed) = (Vec::new(), Vec::new(), Vec::new());
-        for (path, kept) in found {
-            match kept {
+        for path in paths {
+            match kept.remove(&path) {
                 Some((workspace, freshness)) => {
                     workspaces.push(workspace);
                     known.push(Some(freshness));

@@ -27,6 +27,12 @@ use crate::tenant::Database;
 /// Candidates asked of each leg at least. Deeper than any answer, because the
 /// rules and the disk check reorder and thin them.
 const LEG_DEPTH: usize = 150;
+/// Candidates of all places together, in proportion: of each of many places fewer are asked,
+/// but never less than two answers' worth.
+const ALL_DEPTH: usize = 4 * LEG_DEPTH;
+/// Candidates that the rules look at, if several places were asked; those that were found by
+/// name besides. No rule lifts a later one into an answer.
+const RULED: usize = LEG_DEPTH;
 /// Collections asked at a time.
 const SIDE_BY_SIDE: usize = 8;
 
@@ -108,13 +114,23 @@ impl<'a> Searcher<'a> {
         timing.embed = started.elapsed();
 
         let started = Instant::now();
-        let depth = LEG_DEPTH.max(request.limit.saturating_mul(3));
+        let depth = match self.places.len() {
+            0 | 1 => LEG_DEPTH.max(request.limit.saturating_mul(3)),
+            places => (ALL_DEPTH / places).min(LEG_DEPTH).max(request.limit.saturating_mul(2)),
+        };
         let places = self.places.iter().zip(schemas).collect();
         let found = side_by_side(places, |(place, schema)| place.retrieve(&asked, &schema?, request, depth));
         timing.retrieve = started.elapsed();
 
         let started = Instant::now();
-        let (legs, fused) = fuse(&found, &weights);
+        let (legs, mut fused) = fuse(&found, &weights);
+        if found.len() > 1 {
+            let named = legs.iter().position(|leg| *leg == LegName::Symbol);
+            let mut place = 0..;
+            fused.retain(|hit| {
+                place.next() < Some(RULED) || named.is_some_and(|named| hit.ranks[named].is_some())
+            });
+        }
         let ranked = rank(&query, &found, &fused, &weights);
         timing.rank = started.elapsed();
 

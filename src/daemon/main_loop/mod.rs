@@ -49,12 +49,15 @@ pub(super) enum Event {
 /// Worktrees with what their numbers can be asked of.
 type Trees = Vec<(WorktreeStatus, Option<Arc<Workspace>>)>;
 
+/// A worktree that is kept, and how fresh it is.
+type Found = Option<(Arc<Workspace>, Option<Freshness>)>;
+
 /// What is asked of the loop.
 pub(super) enum Question {
     /// A ticket to wait with; `None` where the worktree is not kept.
     Wait(AbsPath, oneshot::Sender<Option<(watch::Receiver<u64>, u64)>>),
-    /// The worktree, and how fresh it is.
-    Find(AbsPath, oneshot::Sender<Option<(Arc<Workspace>, Option<Freshness>)>>),
+    /// The worktrees, and how fresh they are.
+    Find(Vec<AbsPath>, oneshot::Sender<Vec<Found>>),
     /// A run now.
     Order(AbsPath, Order),
     /// All there is to say.
@@ -187,18 +190,19 @@ impl Daemon {
                 }
                 let _ = reply.send(ticket);
             }
-            Question::Find(root, reply) => {
+            Question::Find(roots, reply) => {
                 let settings = &self.engine.settings().watch;
                 self.unload_at = settings.unload.map(|after| now + after);
-                let found = self.tracked.get(&root).and_then(|tracked| {
+                let found = roots.iter().map(|root| {
+                    let tracked = self.tracked.get(root)?;
                     let workspace = tracked.workspace.clone()?;
-                    let mut freshness = tracked.freshness(&root, &self.queue, settings);
+                    let mut freshness = tracked.freshness(root, &self.queue, settings);
                     if let Some(freshness) = freshness.as_mut() {
-                        freshness.fresh &= !self.is_looking(&root);
+                        freshness.fresh &= !self.is_looking(root);
                     }
                     Some((workspace, freshness))
                 });
-                let _ = reply.send(found);
+                let _ = reply.send(found.collect());
             }
             Question::Order(root, order) => match self.tracked.get_mut(&root) {
                 Some(tracked) => {

@@ -177,6 +177,11 @@ impl Handle {
         Ok(snapshot)
     }
 
+    /// Bytes of its vectors in their files: about what searches keep of them in memory.
+    pub(super) fn vector_bytes(&self) -> u64 {
+        self.commit.vectors.iter().flatten().map(commit::Extent::total).sum()
+    }
+
     /// Drops the manifest from memory; it can be read again.
     pub(super) fn forget_manifest(&self) {
         *self.replayed() = Replayed::default();

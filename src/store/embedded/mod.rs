@@ -61,8 +61,10 @@ use crate::store::{
 use crate::telemetry::catch_panic;
 
 const LOCK: &str = "writer.lock";
-/// Open states kept for the next reader …
-const HANDLES: usize = 16;
+/// Open states kept for the next reader, as long as their vectors, which a search loads, are
+/// not more than so many bytes: a question to many small collections opens each once …
+const HANDLES: usize = 128;
+const HANDLE_BYTES: u64 = 256 << 20;
 /// … of which this many keep the manifest in memory.
 const MANIFESTS: usize = 4;
 /// A reader starts again when a writer has removed the files of the state that
@@ -131,10 +133,16 @@ impl EmbeddedStore {
         let handle = Arc::new(handle);
         let mut handles = self.handles.lock().unwrap_or_else(PoisonError::into_inner);
         handles.retain(|other| other.root != handle.root);
-        if handles.len() >= HANDLES {
-            handles.remove(0);
-        }
         handles.push(Arc::clone(&handle));
+        let mut bytes = 0;
+        let fits = |handle: &&Arc<Handle>| {
+            bytes += handle.vector_bytes();
+            bytes <= HANDLE_BYTES
+        };
+        // Newest first; the newest itself stays, whatever it weighs.
+        let kept = handles.iter().rev().take(HANDLES).take_while(fits).count().max(1);
+        let outdated = handles.len() - kept;
+        handles.drain(..outdated);
         if let Some(at) = handles.len().checked_sub(MANIFESTS + 1) {
             handles[at].forget_manifest();
         }

@@ -470,7 +470,7 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
     let fresh = Fresh::new();
     let (db, collection) = names();
     let mut acknowledged = None;
-    for kill in 0..20u32 {
+    for kill in 0..30u32 {
         let mut child = Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "store::embedded::tests::writer_that_is_to_be_killed", "--nocapture"])
             .env(CHILD, fresh.0.path())
