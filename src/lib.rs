@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! git ─ delta ─ [parse ─ chunk ─ redact ─ textify] ─ [embed, lexical] ─ store ─ tenant
-//!     ─ index, search ─ engine ─ daemon ─ cli ─ main
+//!     ─ index, search, memory ─ engine ─ daemon ─ cli ─ main
 //! ```
 //!
 //! A run lists what git shows ([`git`]), compares it with the manifest
@@ -33,6 +33,7 @@
 //! | [`store`], [`tenant`] | where does it rest, and who may see it? |
 //! | [`index`] | how does the index become what is on disk? |
 //! | [`search`] | what answers the question? |
+//! | [`memory`] | what do agents keep, and find again? |
 //! | [`wire`] | what does the JSON look like? |
 //! | [`engine`] | what does one process need for all of this? |
 //! | [`daemon`] | when does it happen, and who keeps watch? |
@@ -78,6 +79,7 @@ pub mod store;
 pub mod tenant;
 
 pub mod index;
+pub mod memory;
 pub mod search;
 
 pub mod engine;

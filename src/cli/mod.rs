@@ -14,6 +14,7 @@ mod error;
 mod explain;
 mod json;
 mod list;
+mod memory;
 mod model;
 mod once;
 mod output;
@@ -111,6 +112,7 @@ enum Command {
     Add(add::Add),
     Remove(remove::Remove),
     List(list::List),
+    Memory(memory::Memory),
     Doctor(doctor::Doctor),
     Db(db::Db),
     Service(service::Service),
@@ -174,6 +176,7 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         Command::Remove(command) => command.run(&engine),
         Command::List(command) => command.run(&engine),
         Command::Db(command) => command.run(&engine),
+        Command::Memory(command) => command.run(&engine),
         Command::Service(command) => command.run(engine.settings(), &flags),
         Command::Model(command) => command.run(engine.settings()),
         Command::Config(_) | Command::Completions(_) | Command::Doctor(_) => Ok(EXIT_OK),

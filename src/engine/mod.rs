@@ -6,6 +6,7 @@
 //! not know who asks.
 
 mod databases;
+mod memory;
 mod models;
 mod removal;
 mod search;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub use memory::Memory;
 pub use models::{Purpose, model_options};
 pub use workspace::Workspace;
 
@@ -25,6 +27,7 @@ use crate::embed::{CacheStats, EmbedError, EmbeddingCache, Leg, ModelInfo, leg_f
 use crate::git::GitError;
 use crate::id::CollectionName;
 use crate::index::{IndexError, LegOptions, Options};
+use crate::memory::MemoryError;
 use crate::search::SearchError;
 use crate::state_dir::create_private_dir;
 use crate::store::{EmbeddedStore, StoreError};
@@ -63,6 +66,9 @@ pub enum EngineError {
     /// A search failed.
     #[error(transparent)]
     Search(#[from] SearchError),
+    /// A memory could not be kept or found.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// A model cannot be used.
     #[error(transparent)]
     Embed(#[from] EmbedError),
@@ -220,7 +226,12 @@ impl Engine {
 
     /// The lock of the one run per collection.
     fn run_lock_path(&self, database: &Database, collection: &CollectionName) -> PathBuf {
-        self.settings.data_dir.join("locks").join(format!("{}.{collection}.lock", database.name()))
+        self.locks_dir().join(format!("{}.{collection}.lock", database.name()))
+    }
+
+    /// Where the lock files lie.
+    fn locks_dir(&self) -> PathBuf {
+        self.settings.data_dir.join("locks")
     }
 
     /// Where the embedding cache lies.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `open` | finding and opening a repository, free of a hook's environment |
 //! | `head` | HEAD, operation in progress, paths between two commits |
+//! | `history` | commits between two commits |
 //! | `tracked` | the index as a sorted list of paths |
 //! | `ignore`, `attributes`, `nested` | ignore patterns, linguist attributes, nested repositories |
 //! | `walk` | the file list |
@@ -26,6 +27,7 @@ use crate::skip::SkipReason;
 mod attributes;
 mod error;
 mod head;
+mod history;
 mod ignore;
 mod nested;
 mod open;
@@ -39,6 +41,7 @@ mod worktrees;
 mod tests;
 
 pub use error::{GitError, ReadError};
+pub use history::Commits;
 pub use ignore::PatternMatch;
 pub use open::LOCAL_ENV_VARS;
 pub use places::{GitChange, GitPlace};
@@ -210,5 +213,16 @@ impl Worktree {
     /// never the judge of what changed.
     pub fn changed_between(&self, from: &str, to: &str) -> Result<Option<BTreeSet<RepoPath>>, GitError> {
         head::changed_between(&open::reopen(&self.located)?, self.root().as_path(), from, to)
+    }
+
+    /// The commits that `to` has behind it and `from` has not, with the subjects of the
+    /// newest `subjects`; `None` where `from` is not in the repository any more.
+    pub fn commits_between(
+        &self,
+        from: &str,
+        to: &str,
+        subjects: usize,
+    ) -> Result<Option<Commits>, GitError> {
+        history::commits_between(&open::reopen(&self.located)?, self.root().as_path(), from, to, subjects)
     }
 }

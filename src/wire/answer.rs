@@ -168,6 +168,16 @@ pub enum LegReport {
     Unavailable(String),
 }
 
+impl From<&LegState> for LegReport {
+    fn from(state: &LegState) -> LegReport {
+        match state {
+            LegState::Searched { candidates } => LegReport::Candidates(*candidates),
+            LegState::Off => LegReport::Off(true),
+            LegState::Unavailable(why) => LegReport::Unavailable(why.clone()),
+        }
+    }
+}
+
 /// See [`search::Coverage`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dense {
@@ -272,12 +282,7 @@ impl SearchedWorktree {
 fn legs(answer: &search::Answer) -> BTreeMap<String, LegReport> {
     let mut legs = BTreeMap::new();
     for (leg, state) in answer.places.iter().flatten().flat_map(|report| &report.legs) {
-        let report = match state {
-            LegState::Searched { candidates } => LegReport::Candidates(*candidates),
-            LegState::Off => LegReport::Off(true),
-            LegState::Unavailable(why) => LegReport::Unavailable(why.clone()),
-        };
-        match (legs.get_mut(leg.name()), report) {
+        match (legs.get_mut(leg.name()), LegReport::from(state)) {
             (None, report) => drop(legs.insert(leg.name().to_owned(), report)),
             (Some(LegReport::Candidates(all)), LegReport::Candidates(more)) => *all += more,
             (Some(known), report @ LegReport::Candidates(_)) => *known = report,

@@ -7,6 +7,7 @@
 mod answer;
 mod database;
 mod doctor;
+mod memory;
 mod outcome;
 mod registry;
 mod status;
@@ -21,6 +22,10 @@ pub use answer::{
 };
 pub use database::{Collection, Database, Databases, NamedVector, PayloadField};
 pub use doctor::{Check, Diagnosis, Health};
+pub use memory::{
+    Checkpoint, CheckpointHit, Commits, MemoryAnswer, MemoryDeleted, MemoryList, MemoryWritten, Reference,
+    Remediation, RemediationHit, Resumed,
+};
 pub use outcome::{Chunks, Files, Ms, Outcome, OutcomeBytes, Vectors};
 pub use registry::{List, ListedWorktree};
 pub use status::{

@@ -53,8 +53,10 @@ fn files(dir: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 
 /// The directory of the one collection.
 fn collection(sandbox: &Sandbox) -> PathBuf {
-    let only =
-        |dir: PathBuf| fs::read_dir(dir).expect("readable").next().expect("one").expect("readable").path();
+    let only = |dir: PathBuf| {
+        let mut entries = fs::read_dir(dir).expect("readable").map(|entry| entry.expect("readable").path());
+        entries.find(|path| path.is_dir()).expect("one")
+    };
     only(only(sandbox.data_dir().join("databases")))
 }
 

@@ -16,6 +16,7 @@
 //! | `several` | one search over several worktrees |
 //! | `service` | the daemon as a service: what is written, what the manager is told |
 //! | `registry` | worktrees are added, listed and removed |
+//! | `memory` | checkpoints and remediations: kept by one process, found by another |
 //! | `daemon` | the running daemon, started, asked, stopped and killed from outside |
 //! | `hostile` | hostile files, damaged state, refused and full disks: an answer each, never a lost index |
 
@@ -26,6 +27,7 @@ mod doctor;
 mod harness;
 mod hostile;
 mod kill;
+mod memory;
 mod ops;
 mod pipeline;
 mod property;

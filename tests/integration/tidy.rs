@@ -66,6 +66,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "redact", "skip", "store", "tenant", "textify",
         ],
     ),
+    (
+        "memory",
+        &[
+            "embed",
+            "git",
+            "id",
+            "language",
+            "lexical",
+            "path",
+            "redact",
+            "search",
+            "state_dir",
+            "store",
+            "tenant",
+        ],
+    ),
     // It puts the parts together (`textify`'s version is part of the options), and so
     // names `store`'s types; that it calls no store is held below, by the trait.
     (
@@ -76,6 +92,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "git",
             "id",
             "index",
+            "memory",
             "path",
             "search",
             "state_dir",
@@ -84,7 +101,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "textify",
         ],
     ),
-    ("wire", &["embed", "git", "id", "index", "language", "path", "search", "store"]),
+    ("wire", &["embed", "git", "id", "index", "language", "memory", "path", "search", "store"]),
     // doors
     (
         "daemon",
@@ -116,6 +133,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "index",
             "language",
             "manifest",
+            "memory",
             "path",
             "search",
             "skip",
@@ -142,6 +160,9 @@ const PURE: &[&str] = &[
     "chunk",
     "textify",
     "lexical",
+    "memory/draft",
+    "memory/normalise",
+    "memory/text",
     "search/fusion",
     "search/ranking",
 ];
@@ -159,7 +180,7 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     (r"\bpub(?:\([a-z]+\))? trait\b", &["store", "embed"], "two traits, Store and Embedder"),
     (
         r"\bserde\b",
-        &["config", "state_dir", "index", "search", "wire", "daemon", "cli", "embed", "store"],
+        &["config", "state_dir", "index", "search", "memory", "wire", "daemon", "cli", "embed", "store"],
         "serde lives at the edges",
     ),
     (r"\btantivy::", &["store"], "one provider knows its engine"),
@@ -462,6 +483,20 @@ fn readme_documents_what_people_meet() {
                 if !readme.contains(&format!("`{}`", &name[1])) {
                     missing.insert(format!("the JSON field `{}` ({}:{line})", &name[1], shown(&path)));
                 }
+            }
+        }
+    }
+    // And as types have them; a request is what the program itself sends.
+    let line = Regex::new(r"^pub struct (\w+)|^    pub ([a-z_]+):").expect("a pattern");
+    for path in files("src/wire", &["rs"]) {
+        let mut of_request = false;
+        for found in read(&path).lines().filter_map(|text| line.captures(text)) {
+            match (found.get(1), found.get(2)) {
+                (Some(name), _) => of_request = name.as_str().ends_with("Request"),
+                (None, Some(name)) if !of_request && !readme.contains(&format!("`{}`", name.as_str())) => {
+                    missing.insert(format!("the JSON field `{}` ({})", name.as_str(), shown(&path)));
+                }
+                _ => {}
             }
         }
     }

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::disk;
 use crate::cli::output;
@@ -12,7 +12,8 @@ use crate::config::Settings;
 use crate::daemon::registry::{Registry, State, View};
 use crate::embed::EmbeddingCache;
 use crate::engine::Engine;
-use crate::store::EmbeddedStore;
+use crate::memory::MemoryError;
+use crate::store::{CollectionKind, EmbeddedStore};
 use crate::wire::Check;
 
 /// Free space below which a run may fail soon, and below which it will.
@@ -74,11 +75,17 @@ pub(super) fn collections(settings: &Settings) -> Vec<Check> {
     let registry = Registry::load(&settings.data_dir).ok();
     let mut checks = Vec::new();
     let mut bytes = 0;
-    let mut unused: Vec<&Path> = Vec::new();
-    for stored in &inventory.collections {
+    let mut unused: Vec<PathBuf> = Vec::new();
+    let all = inventory.collections.len();
+    for stored in inventory.collections {
         let source = stored.source.as_deref();
-        match &stored.opened {
+        match stored.opened {
             Ok(stats) => bytes += stats.bytes.values().sum::<u64>(),
+            // Nothing makes a memory again: the way out is another one.
+            Err(error) if stored.kind != CollectionKind::Codebase => {
+                let error = MemoryError::from(error);
+                checks.push(Check::failure(NAME, format!("the {} do not open: {error}", stored.kind.name())));
+            }
             Err(error) => {
                 let of = source.map_or_else(
                     || "an index".to_owned(),
@@ -91,14 +98,11 @@ pub(super) fn collections(settings: &Settings) -> Vec<Check> {
             && !source.exists()
             && !registry.worktrees().iter().any(|known| known.root == source)
         {
-            unused.push(&stored.path);
+            unused.push(stored.path);
         }
     }
     if checks.is_empty() {
-        checks.push(Check::ok(
-            NAME,
-            format!("{}, all open, {}", inventory.collections.len(), output::size(bytes)),
-        ));
+        checks.push(Check::ok(NAME, format!("{all}, all open, {}", output::size(bytes))));
     }
     if let Some(first) = unused.first() {
         let found = format!(
@@ -109,9 +113,9 @@ pub(super) fn collections(settings: &Settings) -> Vec<Check> {
         let remedy = format!("{}, unless their disk is only away", remove(&unused));
         checks.push(Check::warning(NAME, found).remedy(remedy));
     }
-    let aside: Vec<&Path> = inventory.set_aside.iter().map(|(path, _)| path.as_path()).collect();
+    let (aside, bytes): (Vec<PathBuf>, Vec<u64>) = inventory.set_aside.into_iter().unzip();
     if !aside.is_empty() {
-        let bytes = inventory.set_aside.iter().map(|(_, bytes)| bytes).sum();
+        let bytes = bytes.iter().sum();
         let found = format!("{} that did not open were set aside, {}", aside.len(), output::size(bytes));
         checks.push(Check::warning(NAME, found).remedy(remove(&aside)));
     }
@@ -119,8 +123,8 @@ pub(super) fn collections(settings: &Settings) -> Vec<Check> {
 }
 
 /// The command that removes these directories or files; with many, the first of them.
-fn remove(paths: &[&Path]) -> String {
-    let quoted = |path: &&Path| format!("'{}'", shown(path).replace('\'', r"'\''"));
+fn remove(paths: &[PathBuf]) -> String {
+    let quoted = |path: &PathBuf| format!("'{}'", shown(path).replace('\'', r"'\''"));
     let shown: Vec<String> = paths.iter().take(8).map(quoted).collect();
     format!("rm -r {}{}", shown.join(" "), if paths.len() > shown.len() { " …" } else { "" })
 }
@@ -143,7 +147,6 @@ pub(super) fn cache(engine: &Engine) -> Check {
     match EmbeddingCache::inspect(&path) {
         Err(error) => Check::warning(NAME, error.to_string()),
         Ok(_) if !aside.is_empty() => {
-            let aside: Vec<&Path> = aside.iter().map(PathBuf::as_path).collect();
             Check::warning(NAME, "a damaged one was set aside").remedy(remove(&aside))
         }
         Ok(stats) => {

@@ -1,6 +1,7 @@
 //! The git layer on real repositories, made by the git program in temporary
 //! directories, and compared with what git itself lists.
 
+mod history;
 mod identity;
 mod list;
 mod places;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use super::{EmbeddedStore, schema_file};
 use crate::id::{CollectionName, DatabaseName};
-use crate::store::{Stats, Store, StoreError};
+use crate::store::{CollectionKind, Stats, Store, StoreError};
 
 /// What a store holds.
 #[derive(Debug, Default)]
@@ -25,7 +25,9 @@ pub struct Inventory {
 pub struct StoredCollection {
     /// Its directory.
     pub path: PathBuf,
-    /// The path that it is of, where that can be read.
+    /// What its points are, by its schema, or else by its name.
+    pub kind: CollectionKind,
+    /// The path that it is of, where it is of one and that can be read.
     pub source: Option<PathBuf>,
     /// Counts and sizes, or why it does not open.
     pub opened: Result<Stats, StoreError>,
@@ -39,10 +41,13 @@ impl EmbeddedStore {
             let Ok(database) = DatabaseName::new(&database) else { continue };
             for (name, path) in directories(&path)? {
                 if let Ok(collection) = CollectionName::new(&name) {
-                    let source = schema_file::read(&path).ok();
+                    let schema = schema_file::read(&path).ok();
+                    let named = || CollectionKind::from_name(&name).unwrap_or_default();
+                    let kind = schema.as_ref().map_or_else(named, |schema| schema.kind);
+                    let source = schema.filter(|schema| !schema.source.is_empty());
                     let source = source.map(|schema| PathBuf::from(OsStr::from_bytes(&schema.source)));
                     let opened = self.stats(&database, &collection);
-                    inventory.collections.push(StoredCollection { path, source, opened });
+                    inventory.collections.push(StoredCollection { path, kind, source, opened });
                 } else if name.contains(super::ASIDE) {
                     let bytes = size(&path);
                     inventory.set_aside.push((path, bytes));

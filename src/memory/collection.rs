@@ -1,0 +1,311 @@
+//! One collection of memories: written under its lock, moved to the model of today,
+//! searched by words and by meaning.
+//!
+//! Must not know what a memory says. Unlike an index, nothing can make a memory again:
+//! what does not open is never set aside unasked, and a collection is dropped only when
+//! all of it is in another.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::MemoryError;
+use super::draft::{Draft, kind_name};
+use crate::embed::{CacheError, EmbedError, Embedder, EmbeddingCache, Leg, leg_fingerprint};
+use crate::id::{CollectionName, PointId, VectorKey, encode_hex};
+use crate::state_dir::{LockError, WriterLock, create_private_dir};
+use crate::store::{Batch, CollectionKind, Filter, Point, Schema, StoreError};
+use crate::tenant::Database;
+
+/// Version of what the model is given of a memory.
+const WORDING: &str = "memory-1";
+/// How long another writer is waited for.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Text of one commit at most, roughly, in bytes: bounds memory.
+const BATCH_BYTES: usize = 16 << 20;
+/// Memories that had no vector and get one with a write at most: so long somebody waits.
+const FILLED_AT_ONCE: usize = 64;
+/// The fewest hexadecimal digits that stand for an id.
+const MIN_PREFIX: usize = 4;
+/// Ids that are named where several are meant.
+const NAMED: usize = 5;
+
+/// A collection of memories in its tenant's database.
+pub(super) struct Collection<'a> {
+    pub(super) database: &'a Database,
+    pub(super) kind: CollectionKind,
+    name: CollectionName,
+    /// Where the memories are while the collection is made anew.
+    moving: CollectionName,
+    lock: PathBuf,
+}
+
+/// What computes vectors: the text model, and the machine's cache of what it computed.
+pub struct Model<'a> {
+    /// The model; loaded when it is first asked for a vector.
+    pub embedder: &'a mut dyn Embedder,
+    /// The cache, if it can be used.
+    pub cache: Option<&'a mut EmbeddingCache>,
+}
+
+/// What became of the vectors of a write.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Why what was written has no vector yet, though it should.
+    pub without_vector: Option<String>,
+}
+
+impl<'a> Collection<'a> {
+    /// The collection of this kind; `locks` is the directory of the lock files.
+    pub(super) fn new(
+        database: &'a Database,
+        kind: CollectionKind,
+        locks: &Path,
+    ) -> Result<Collection<'a>, MemoryError> {
+        let name = CollectionName::new(kind.name())?;
+        Ok(Collection {
+            database,
+            kind,
+            moving: CollectionName::new(&format!("{name}_moving"))?,
+            lock: locks.join(format!("{}.{name}.lock", database.name())),
+            name,
+        })
+    }
+
+    /// Every writer's lock: what is read under it is what is changed. Waits for its turn.
+    pub(super) fn lock(&self) -> Result<WriterLock, MemoryError> {
+        let dir = self.lock.parent().unwrap_or(&self.lock);
+        create_private_dir(dir).map_err(|error| StoreError::write(dir, error))?;
+        WriterLock::acquire_within(&self.lock, PATIENCE).map_err(|error| match error {
+            LockError::Held { pid, .. } => MemoryError::Busy { what: self.kind.name(), pid },
+            LockError::Io { path, source } => StoreError::write(&path, source).into(),
+        })
+    }
+
+    /// The schema, and where the memories are; `None` where there are none yet.
+    pub(super) fn schema(&self) -> Result<Option<(&CollectionName, Schema)>, MemoryError> {
+        for name in [&self.name, &self.moving] {
+            match self.database.schema(name) {
+                Ok(schema) => return Ok(Some((name, schema))),
+                Err(StoreError::NotFound { .. }) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(None)
+    }
+
+    /// All points, in order of id.
+    pub(super) fn scan(&self, visit: &mut dyn FnMut(Point)) -> Result<(), MemoryError> {
+        match self.schema()? {
+            Some((name, _)) => Ok(self.database.scan(name, visit)?),
+            None => Ok(()),
+        }
+    }
+
+    /// The point whose id begins with `prefix`.
+    pub(super) fn find(&self, prefix: &str) -> Result<Point, MemoryError> {
+        let digits = prefix.trim().replace('-', "").to_lowercase();
+        if digits.len() < MIN_PREFIX || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            return Err(MemoryError::NotAnId { text: prefix.to_owned() });
+        }
+        let mut found: Vec<Point> = Vec::new();
+        self.scan(&mut |point| {
+            if found.len() < NAMED && encode_hex(&point.id.0).starts_with(&digits) {
+                found.push(point);
+            }
+        })?;
+        match found.pop() {
+            None => Err(MemoryError::Unknown { what: kind_name(self.kind), id: prefix.to_owned() }),
+            Some(point) if found.is_empty() => Ok(point),
+            Some(last) => {
+                let ids = found.iter().chain([&last]).map(|point| point.id.to_string()).collect();
+                Err(MemoryError::Ambiguous { prefix: prefix.to_owned(), ids })
+            }
+        }
+    }
+
+    /// Removes the memories whose ids begin so; all of them or none.
+    pub(super) fn delete(&self, prefixes: &[String]) -> Result<Vec<PointId>, MemoryError> {
+        let _lock = self.lock()?;
+        let find = |prefix: &String| Ok(self.find(prefix)?.id);
+        let ids: Vec<PointId> = prefixes.iter().map(find).collect::<Result<_, MemoryError>>()?;
+        if let Some((name, _)) = self.schema()? {
+            self.database.apply(name, Batch { delete: ids.clone(), ..Batch::default() })?;
+        }
+        Ok(ids)
+    }
+
+    /// Adds memories, or replaces them by id. The lock is the collection's.
+    pub(super) fn put(
+        &self,
+        lock: &WriterLock,
+        drafts: Vec<Draft>,
+        mut model: Option<Model<'_>>,
+    ) -> Result<Written, MemoryError> {
+        self.open(lock, model.as_ref())?;
+        let mut written = Written::default();
+        self.apply(&self.name, drafts, &mut model, usize::MAX, &mut written)?;
+        if written.without_vector.is_none() && model.is_some() {
+            self.fill(&mut model, &mut written)?;
+        }
+        Ok(written)
+    }
+
+    /// Makes the collection one of the model of today, whatever it was before. A killed
+    /// process's move is gone on with: the memories are in the one collection until they are
+    /// all in the other.
+    fn open(&self, _lock: &WriterLock, model: Option<&Model<'_>>) -> Result<(), MemoryError> {
+        let stored = match self.database.schema(&self.name) {
+            Ok(schema) => Some(schema),
+            Err(StoreError::NotFound { .. }) => None,
+            Err(error) => return Err(error.into()),
+        };
+        // Without a model the vectors of the former one wait for it to come back.
+        let legs = match (model, &stored) {
+            (Some(model), _) => [Some(leg_of(model.embedder)), None],
+            (None, Some(stored)) => stored.legs.clone(),
+            (None, None) => [None, None],
+        };
+        let wanted = Schema { kind: self.kind, legs, source: Vec::new() };
+        if stored.as_ref().is_some_and(|stored| *stored != wanted) {
+            tracing::info!(kind = self.kind.name(), "memories move to another model's collection");
+            self.drop(&self.moving)?;
+            self.database.create(&self.moving, &wanted)?;
+            self.copy(&self.name, &self.moving)?;
+            self.database.drop_collection(&self.name)?;
+        }
+        self.database.create(&self.name, &wanted)?;
+        if self.database.schema(&self.moving).is_ok() {
+            self.copy(&self.moving, &self.name)?;
+            self.drop(&self.moving)?;
+        }
+        Ok(())
+    }
+
+    fn drop(&self, name: &CollectionName) -> Result<(), MemoryError> {
+        match self.database.drop_collection(name) {
+            Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Copies all memories; their vectors are filled in later.
+    fn copy(&self, from: &CollectionName, to: &CollectionName) -> Result<(), MemoryError> {
+        let mut points = Vec::new();
+        self.database.scan(from, &mut |point| points.push(point))?;
+        let mut drafts = Vec::new();
+        let mut bytes = 0;
+        for point in &points {
+            bytes += point.text.len();
+            drafts.push(Draft::of(self.kind, point)?);
+            if bytes >= BATCH_BYTES {
+                self.apply(to, std::mem::take(&mut drafts), &mut None, 0, &mut Written::default())?;
+                bytes = 0;
+            }
+        }
+        self.apply(to, drafts, &mut None, 0, &mut Written::default())
+    }
+
+    /// Writes drafts in one commit, with at most `computed` new vectors.
+    fn apply(
+        &self,
+        to: &CollectionName,
+        mut drafts: Vec<Draft>,
+        model: &mut Option<Model<'_>>,
+        computed: usize,
+        written: &mut Written,
+    ) -> Result<(), MemoryError> {
+        let mut batch = Batch::default();
+        if let Some(model) = model {
+            let present = self.database.vector_keys(to, Leg::Text)?;
+            let mut left = computed;
+            for draft in &mut drafts {
+                let Some((key, text)) = draft.embeddable(model.embedder) else { continue };
+                if left == 0 || present.contains(&key) {
+                    continue;
+                }
+                left -= 1;
+                match model.vector(key, text) {
+                    Ok(vector) => batch.vectors.push((Leg::Text, key, vector)),
+                    Err(error) => {
+                        written.without_vector = Some(error.to_string());
+                        left = 0;
+                    }
+                }
+            }
+        }
+        batch.upsert = drafts.into_iter().map(|draft| draft.point).collect();
+        Ok(self.database.apply(to, batch)?)
+    }
+
+    /// Gives vectors to some of those that were written without.
+    fn fill(&self, model: &mut Option<Model<'_>>, written: &mut Written) -> Result<(), MemoryError> {
+        let stats = self.database.stats(&self.name)?;
+        if stats.vectors[Leg::Text.index()] >= stats.points {
+            return Ok(());
+        }
+        let present = self.database.vector_keys(&self.name, Leg::Text)?;
+        let has = |point: &Point| point.vectors[Leg::Text.index()].is_some_and(|key| present.contains(&key));
+        let mut missing = Vec::new();
+        self.database.scan(&self.name, &mut |point| {
+            if !has(&point) {
+                missing.push(point);
+            }
+        })?;
+        let mut drafts = Vec::new();
+        for point in &missing {
+            let mut draft = Draft::of(self.kind, point)?;
+            let fits = model.as_ref().is_some_and(|model| draft.embeddable(model.embedder).is_some());
+            if fits && drafts.len() < FILLED_AT_ONCE {
+                drafts.push(draft);
+            }
+        }
+        match drafts.is_empty() {
+            true => Ok(()),
+            false => self.apply(&self.name, drafts, model, FILLED_AT_ONCE, written),
+        }
+    }
+}
+
+/// Fingerprint and dimension of the text leg of memories with this model.
+pub(super) fn leg_of(model: &dyn Embedder) -> (crate::id::Fingerprint, usize) {
+    (leg_fingerprint(model.fingerprint(), WORDING), model.dimension())
+}
+
+/// Whether a memory is within a filter, as the store would have it.
+pub(super) fn is_within(filter: &Filter, point: &Point) -> bool {
+    let has = |(name, values): (&String, &Vec<String>)| {
+        values.is_empty() || point.attributes.get(name).is_some_and(|value| values.contains(value))
+    };
+    let in_time = |range: &std::ops::Range<u64>| point.time.is_some_and(|time| range.contains(&time));
+    filter.attributes.iter().all(has) && filter.time.as_ref().is_none_or(in_time)
+}
+
+impl Model<'_> {
+    /// The vector of a text, from the cache where it was ever embedded.
+    fn vector(&mut self, key: VectorKey, text: &str) -> Result<Vec<f32>, EmbedError> {
+        let model = self.embedder.fingerprint().clone();
+        let found = match &mut self.cache {
+            Some(cache) => cache.get_many(&model, &[key]),
+            None => Ok(Vec::new()),
+        };
+        if let Some((_, vector)) = self.or_without_cache(found).and_then(|mut found| found.pop()) {
+            return Ok(vector);
+        }
+        let vector = self.embedder.embed(text)?;
+        let kept = match &mut self.cache {
+            Some(cache) => cache.put_many(&model, &[(key, vector.clone())]).and_then(|()| cache.flush()),
+            None => Ok(()),
+        };
+        self.or_without_cache(kept);
+        Ok(vector)
+    }
+
+    fn or_without_cache<T>(&mut self, result: Result<T, CacheError>) -> Option<T> {
+        result
+            .inspect_err(|error| {
+                tracing::warn!(%error, "the embedding cache is left out");
+                self.cache = None;
+            })
+            .ok()
+    }
+}
