@@ -162,7 +162,7 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         Color::Never => false,
         Color::Auto => !settings.no_color && output::stdout_is_terminal(),
     };
-    let engine = Arc::new(Engine::new(settings));
+    let engine = Arc::new(Engine::new(settings)?);
     match &cli.command {
         Command::Once(command) => command.run(&engine),
         Command::Watch(command) => command.run(engine, flags, log, verbosity),

@@ -53,7 +53,7 @@ impl Shared {
         if *self.engine().settings() == settings {
             return Ok(());
         }
-        let engine = Arc::new(Engine::new(settings));
+        let engine = Arc::new(Engine::new(settings).map_err(|error| failure(error.to_string()))?);
         *self.engine.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::clone(&engine);
         // The loop has ended: nothing is left to reload.
         let _ = self.events.send(Event::Settings(engine));

@@ -7,12 +7,18 @@ use super::workspace::busy;
 use super::{Engine, EngineError};
 use crate::id::DatabaseName;
 use crate::state_dir::{LockError, WriterLock};
+use crate::store::QdrantStore;
 use crate::tenant::{Catalogue, MachineOwner};
 
 impl Engine {
     /// All databases.
     pub fn catalogue(&self, owner: &MachineOwner) -> Catalogue {
         self.router.catalogue(owner)
+    }
+
+    /// The Qdrant server, where it is the store.
+    pub fn server(&self, _owner: &MachineOwner) -> Option<&QdrantStore> {
+        self.server.as_deref()
     }
 
     /// Removes a database with everything in it. Refused while one of its collections is

@@ -22,7 +22,7 @@ pub use workspace::Workspace;
 
 use models::{Model, SharedEmbedder};
 
-use crate::config::Settings;
+use crate::config::{QdrantSettings, Settings, StoreSettings};
 use crate::embed::{CacheStats, EmbedError, EmbeddingCache, Leg, ModelInfo, leg_fingerprint};
 use crate::git::GitError;
 use crate::id::CollectionName;
@@ -30,7 +30,8 @@ use crate::index::{IndexError, LegOptions, Options};
 use crate::memory::MemoryError;
 use crate::search::SearchError;
 use crate::state_dir::create_private_dir;
-use crate::store::{EmbeddedStore, StoreError};
+use crate::store::qdrant::{ApiKey, Layout, QdrantOptions};
+use crate::store::{EmbeddedStore, QdrantStore, StoreError};
 use crate::tenant::{Database, Router, TenantError};
 use crate::textify::TEXTIFY_VERSION;
 
@@ -41,6 +42,8 @@ const RAW_VERSION: u32 = 1;
 pub struct Engine {
     settings: Settings,
     router: Router,
+    /// The store, where it is a server.
+    server: Option<Arc<QdrantStore>>,
     /// By leg; legs with the same model share one.
     models: [Option<Arc<Model>>; 2],
     options: Mutex<Option<Arc<Options>>>,
@@ -129,21 +132,30 @@ impl EngineError {
 }
 
 impl Engine {
-    /// Nothing is opened, created or loaded yet.
-    pub fn new(settings: Settings) -> Engine {
+    /// Nothing is opened, created or loaded yet, and no server is asked.
+    pub fn new(settings: Settings) -> Result<Engine, EngineError> {
         let embed = &settings.embed;
         let text = Arc::new(Model::new(model_options(embed, &embed.text)));
         let code = embed.code.as_ref().map(|code| match *code == embed.text {
             true => Arc::clone(&text),
             false => Arc::new(Model::new(model_options(embed, code))),
         });
-        Engine {
-            router: Router::new(Arc::new(EmbeddedStore::new(&settings.data_dir))),
+        let server = match &settings.store {
+            StoreSettings::Embedded => None,
+            StoreSettings::Qdrant(qdrant) => Some(Arc::new(QdrantStore::new(qdrant_options(qdrant)?)?)),
+        };
+        let router = match &server {
+            None => Router::new(Arc::new(EmbeddedStore::new(&settings.data_dir))),
+            Some(server) => Router::new(Arc::<QdrantStore>::clone(server)),
+        };
+        Ok(Engine {
+            router,
+            server,
             models: [Some(text), code],
             options: Mutex::default(),
             cache: Mutex::default(),
             settings,
-        }
+        })
     }
 
     /// The settings that it was made with.
@@ -270,4 +282,29 @@ fn wording(leg: Leg) -> String {
 /// What a panic left behind is whole: every value here is replaced, never half changed.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The store's options as they are set.
+fn qdrant_options(settings: &QdrantSettings) -> Result<QdrantOptions, EngineError> {
+    let certificate = settings.ca_file.as_deref().map(|path| {
+        std::fs::read(path).map_err(|source| EngineError::Path { path: path.to_owned(), source })
+    });
+    Ok(QdrantOptions {
+        api_key: settings.api_key.as_ref().map(|key| ApiKey::new(key.expose())),
+        ca_certificate: certificate.transpose()?,
+        prefix: settings.prefix.clone(),
+        layout: if settings.shared_layout { Layout::Shared } else { Layout::Collection },
+        timeout: settings.timeout,
+        connect_timeout: settings.connect_timeout,
+        retries: settings.retries,
+        batch_bytes: settings.batch_bytes,
+        approximate_above: settings.approximate_above,
+        quantization: settings.quantization,
+        on_disk: settings.on_disk_vectors,
+        on_disk_payload: settings.on_disk_payload,
+        shard_number: settings.shard_number,
+        replication_factor: settings.replication_factor,
+        write_consistency_factor: settings.write_consistency_factor,
+        ..QdrantOptions::new(&settings.url)
+    })
 }

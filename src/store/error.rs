@@ -54,10 +54,12 @@ pub enum StoreError {
         wanted: String,
     },
     /// Another writer is at work.
-    #[error("{} is being written by {}: wait for it to end, or stop it", path.display(), holder(*pid))]
+    #[error("{} is being written by {}: wait for it to end, or stop it", path.display(), holder(host.as_deref(), *pid))]
     Locked {
         /// The lock.
         path: PathBuf,
+        /// The holder's machine, where it may be another one than this.
+        host: Option<String>,
         /// Process id of the holder, where it could be read.
         pid: Option<u32>,
     },
@@ -131,13 +133,39 @@ pub enum StoreError {
         /// The cause.
         source: io::Error,
     },
+    /// The server did not answer, or not in time. A write that was under way may have
+    /// happened: asking again is safe.
+    #[error("{url} cannot be reached ({reason}): check the address, that Qdrant runs there, and the network")]
+    Unreachable {
+        /// Address of the server.
+        url: String,
+        /// Why not, and since when.
+        reason: String,
+    },
+    /// The server refused the key, or what it allows.
+    #[error("{url} refused the request ({reason}): set the API key of this server, with the right to write")]
+    Unauthorized {
+        /// Address of the server.
+        url: String,
+        /// The server's words.
+        reason: String,
+    },
+    /// Any other failure of the server.
+    #[error("{url} failed ({reason}): see its log; asking again is safe")]
+    Remote {
+        /// Address of the server.
+        url: String,
+        /// The server's words.
+        reason: String,
+    },
     /// The caller asked for what cannot be.
     #[error("invalid request to the store: {0}")]
     Invalid(String),
 }
 
-fn holder(pid: Option<u32>) -> String {
-    pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"))
+fn holder(host: Option<&str>, pid: Option<u32>) -> String {
+    let process = pid.map_or_else(|| "another process".to_owned(), |pid| format!("process {pid}"));
+    host.map_or(process.clone(), |host| format!("{process} on {host}"))
 }
 
 impl StoreError {

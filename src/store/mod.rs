@@ -14,14 +14,22 @@ use crate::language::Language;
 use crate::manifest::{FileRecord, Manifest};
 use crate::path::RepoPath;
 
+mod codec;
 #[cfg(test)]
 mod contract;
 pub mod embedded;
 mod error;
+mod globs;
+pub mod qdrant;
+#[cfg(test)]
+#[path = "../../tests/qdrant_server/mod.rs"]
+mod qdrant_server;
+mod record;
 mod schema;
 
 pub use embedded::{EmbeddedStore, Inventory, StoredCollection};
 pub use error::StoreError;
+pub use qdrant::QdrantStore;
 pub use schema::{CollectionKind, DatabaseInfo, DatabaseKind, Field, FieldType, Schema};
 
 /// What a chunk of code is, and where: a pure function of (path, bytes, options).

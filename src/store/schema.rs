@@ -1,7 +1,8 @@
 //! What databases and collections are made of. Plain data.
 
+use super::StoreError;
 use crate::embed::Leg;
-use crate::id::Fingerprint;
+use crate::id::{CollectionName, Fingerprint};
 
 /// Whose data a database holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -99,6 +100,39 @@ pub struct Schema {
     /// The absolute path that the collection is of (its bytes): equal hashes with
     /// another path are a collision, and an error. Empty where it is of no path.
     pub source: Vec<u8>,
+}
+
+impl Schema {
+    /// Whether what was asked for is what is stored: `self`, of this collection.
+    pub(super) fn check(&self, collection: &CollectionName, wanted: &Schema) -> Result<(), StoreError> {
+        let collection = collection.clone();
+        if self.source != wanted.source {
+            let text = |source: &[u8]| String::from_utf8_lossy(source).into_owned();
+            let (stored, wanted) = (text(&self.source), text(&wanted.source));
+            return Err(StoreError::Collision { collection, stored, wanted });
+        }
+        if (self.kind, &self.legs) != (wanted.kind, &wanted.legs) {
+            let (stored, wanted) = (self.describe(), wanted.describe());
+            return Err(StoreError::SchemaMismatch { collection, stored, wanted });
+        }
+        Ok(())
+    }
+
+    /// Legs and kind, for people.
+    fn describe(&self) -> String {
+        let legs: Vec<String> = Leg::ALL
+            .into_iter()
+            .zip(&self.legs)
+            .filter_map(|(leg, stored)| {
+                stored.as_ref().map(|(fingerprint, _)| format!("{leg} {fingerprint}"))
+            })
+            .collect();
+        let legs = if legs.is_empty() { "no dense leg".to_owned() } else { legs.join(" and ") };
+        match self.kind {
+            CollectionKind::Codebase => legs,
+            kind => format!("{} with {legs}", kind.name()),
+        }
+    }
 }
 
 /// A payload field of the points of a collection.

@@ -80,3 +80,21 @@ pub struct Databases {
     /// Those that cannot be read, each with the way out.
     pub problems: Vec<String>,
 }
+
+/// Claims of a token for a Qdrant server (its documentation, "Granular access control with JWT").
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// What its bearer may do, by collection.
+    pub access: Vec<Grant>,
+    /// When it expires, in seconds since the epoch.
+    pub exp: u64,
+}
+
+/// Access to one collection of the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// Its name there.
+    pub collection: String,
+    /// `r` or `rw`.
+    pub access: String,
+}

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 pub use answer::{
     Answer, Dense, Hit, LegReport, SearchLine, SearchRequest, SearchedWorktree, Snippet, Summary, Us, Waited,
 };
-pub use database::{Collection, Database, Databases, NamedVector, PayloadField};
+pub use database::{Claims, Collection, Database, Databases, Grant, NamedVector, PayloadField};
 pub use doctor::{Check, Diagnosis, Health};
 pub use memory::{
     Checkpoint, CheckpointHit, Commits, MemoryAnswer, MemoryDeleted, MemoryList, MemoryWritten, Reference,

@@ -1,6 +1,7 @@
 //! The one integration binary: everything that is seen from outside the program,
 //! with real git, the real model and the real store. One binary, because linking
-//! the dependencies once is most of what a test binary costs.
+//! the dependencies once is most of what a test binary costs. `qdrant_server`, beside
+//! this folder, is the Qdrant server that stands in for a real one.
 //!
 //! | module | what it holds |
 //! |---|---|
@@ -31,6 +32,8 @@ mod memory;
 mod ops;
 mod pipeline;
 mod property;
+#[path = "../qdrant_server/mod.rs"]
+mod qdrant_server;
 mod registry;
 mod service;
 mod several;

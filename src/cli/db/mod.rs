@@ -2,6 +2,7 @@
 
 mod change;
 mod describe;
+mod grant;
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -31,6 +32,7 @@ enum Command {
     Stats(describe::Stats),
     Create(change::Create),
     Delete(change::Delete),
+    Grant(grant::Grant),
 }
 
 impl Db {
@@ -42,6 +44,7 @@ impl Db {
             Command::Stats(command) => command.run(engine, &owner),
             Command::Create(command) => command.run(engine, &owner),
             Command::Delete(command) => command.run(engine, &owner),
+            Command::Grant(command) => command.run(engine, &owner),
         }
     }
 }

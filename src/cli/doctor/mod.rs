@@ -39,14 +39,14 @@ pub(super) struct Doctor {
 impl Doctor {
     pub(super) fn run(&self, flags: &Flags, verbose: u8) -> Result<u8, CliError> {
         let mut checks = vec![system::git(), system::inotify()];
-        match settings(flags, verbose) {
-            Ok(settings) => {
-                let engine = Arc::new(Engine::new(settings));
+        match settings(flags, verbose).and_then(|settings| Ok(Engine::new(settings)?)) {
+            Ok(engine) => {
+                let engine = Arc::new(engine);
                 checks.push(Check::ok("configuration", "valid"));
                 checks.extend(model(engine.settings()));
                 checks.extend(repository(&engine, Path::new(".")));
                 checks.extend(state::data_dir(engine.settings()));
-                checks.extend(state::collections(engine.settings()));
+                checks.extend(state::collections(&engine));
                 checks.push(state::cache(&engine));
                 checks.extend(state::registry(engine.settings()));
                 checks.push(daemon::service(engine.settings(), flags));

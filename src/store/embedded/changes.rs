@@ -8,8 +8,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use super::codec::{Decoder, put_frame, put_varint};
 use crate::store::Point;
+use crate::store::codec::{Decoder, put_frame, put_varint};
 
 /// Where a point is in its file.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,8 +7,8 @@
 //!
 //! Format 1: `CTXCOMM1`, the fields in order, CRC-32 of all before.
 
-use super::codec::{Decoder, put_bytes, put_option, put_varint};
 use crate::embed::Leg;
+use crate::store::codec::{Decoder, put_bytes, put_option, put_varint};
 
 /// File name.
 pub(super) const NAME: &str = "commit";

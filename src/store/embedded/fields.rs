@@ -12,13 +12,13 @@ use tantivy::schema::{
 };
 use tantivy::tokenizer::{Token, TokenStream, Tokenizer, TokenizerManager};
 
-use super::codec::{Decoder, put_bytes, put_option, put_varint};
-use super::manifest_log::{put_keys, read_keys};
 use crate::embed::Leg;
 use crate::id::{ContentHash, PointId};
 use crate::language::Language;
 use crate::path::RepoPath;
 use crate::store::Point;
+use crate::store::codec::{Decoder, put_bytes, put_option, put_varint};
+use crate::store::record::{put_keys, read_keys};
 
 /// Name of the tokenizer of [`Fields::terms`].
 const LINES: &str = "lines";

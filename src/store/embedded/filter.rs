@@ -1,18 +1,16 @@
 //! A [`Filter`] as the set of documents that pass it, made before any leg looks
 //! at them. Globs run over the dictionary of paths, not over documents.
 
-use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
-use std::ffi::OsStr;
 use std::ops::Range;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 use std::sync::Arc;
+
 use tantivy::schema::{Field, IndexRecordOption};
 use tantivy::{DocAddress, DocSet, SegmentReader, TERMINATED, Term};
 
 use super::fields::{Fields, TIME_COLUMN, attribute, keyword};
 use super::lexical::for_each_live;
 use super::segment::Segment;
+use crate::store::globs::Paths;
 use crate::store::{Filter, StoreError};
 
 /// Documents that pass a filter; `None` where all live ones do.
@@ -28,12 +26,6 @@ impl Allowed {
     }
 }
 
-/// The path patterns of a filter: what is named outright, and what has wildcards.
-struct Paths {
-    plain: Vec<Vec<u8>>,
-    globs: Option<GlobSet>,
-}
-
 /// A filter that has been understood.
 pub(super) struct CompiledFilter {
     paths: Option<Paths>,
@@ -45,9 +37,8 @@ pub(super) struct CompiledFilter {
 
 /// Reads a filter; a pattern that globset refuses is [`StoreError::Invalid`].
 pub(super) fn compile(filter: &Filter) -> Result<CompiledFilter, StoreError> {
-    let paths = if filter.paths.is_empty() { None } else { Some(compile_paths(&filter.paths)?) };
     Ok(CompiledFilter {
-        paths,
+        paths: Paths::compile(&filter.paths)?,
         languages: filter.languages.iter().map(|l| l.name().as_bytes().to_vec()).collect(),
         kinds: filter.kinds.iter().map(|k| k.as_bytes().to_vec()).collect(),
         attributes: (filter.attributes.iter())
@@ -56,27 +47,6 @@ pub(super) fn compile(filter: &Filter) -> Result<CompiledFilter, StoreError> {
             .collect(),
         time: filter.time.clone(),
     })
-}
-
-fn compile_paths(patterns: &[String]) -> Result<Paths, StoreError> {
-    let invalid = |pattern: &str, e: globset::Error| {
-        StoreError::Invalid(format!("path pattern {pattern:?}: {}", e.kind()))
-    };
-    let mut plain = Vec::new();
-    let mut globs = GlobSetBuilder::new();
-    let mut any_glob = false;
-    for pattern in patterns {
-        let trimmed = pattern.strip_prefix("./").unwrap_or(pattern);
-        if trimmed.contains(['*', '?', '[', ']', '{', '}', '\\', '!']) {
-            let glob = GlobBuilder::new(trimmed).literal_separator(true).build();
-            globs.add(glob.map_err(|e| invalid(pattern, e))?);
-            any_glob = true;
-        }
-        // Also as it stands: file names may have the characters of a wildcard.
-        plain.push(trimmed.trim_end_matches('/').as_bytes().to_vec());
-    }
-    let globs = if any_glob { Some(globs.build().map_err(|e| invalid("", e))?) } else { None };
-    Ok(Paths { plain, globs })
 }
 
 impl CompiledFilter {
@@ -121,8 +91,8 @@ impl CompiledFilter {
             }
             mark(segment, fields.path, &paths.plain, &mut set)?;
             mark(segment, fields.ancestor, &paths.plain, &mut set)?;
-            if let Some(globs) = &paths.globs {
-                mark_matching(segment, fields.path, globs, &mut set)?;
+            if paths.has_globs() {
+                mark_matching(segment, fields.path, paths, &mut set)?;
             }
             intersect(set);
         }
@@ -142,13 +112,13 @@ fn mark(segment: &SegmentReader, field: Field, values: &[Vec<u8>], set: &mut [bo
 fn mark_matching(
     segment: &SegmentReader,
     field: Field,
-    globs: &GlobSet,
+    patterns: &Paths,
     set: &mut [bool],
 ) -> tantivy::Result<()> {
     let index = segment.inverted_index(field)?;
     let mut paths = index.terms().stream()?;
     while let Some((path, postings)) = paths.next() {
-        if globs.is_match(Path::new(OsStr::from_bytes(path))) {
+        if patterns.glob_matches(path) {
             let mut list = index.read_postings_from_terminfo(postings, IndexRecordOption::Basic)?;
             // Deleted documents too: nobody asks about them.
             while list.doc() != TERMINATED {

@@ -21,7 +21,6 @@
 
 mod changes;
 mod checked_json;
-mod codec;
 mod commit;
 mod database_file;
 mod dense;
@@ -55,8 +54,7 @@ use crate::embed::Leg;
 use crate::id::{CollectionName, DatabaseName, VectorKey};
 use crate::state_dir::{self, LockError, WriterLock};
 use crate::store::{
-    Batch, CollectionKind, DatabaseInfo, Filter, Point, Probe, Schema, Scored, Snapshot, Stats, Store,
-    StoreError,
+    Batch, DatabaseInfo, Filter, Point, Probe, Schema, Scored, Snapshot, Stats, Store, StoreError,
 };
 use crate::telemetry::catch_panic;
 
@@ -295,7 +293,7 @@ fn draw_origin() -> u64 {
 
 fn lock_error(error: LockError) -> StoreError {
     match error {
-        LockError::Held { path, pid } => StoreError::Locked { path, pid },
+        LockError::Held { path, pid } => StoreError::Locked { path, host: None, pid },
         LockError::Io { path, source } => StoreError::write(&path, source),
     }
 }
@@ -310,20 +308,6 @@ fn panic_text(panic: &(dyn Any + Send)) -> String {
     let text =
         panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
     format!("reading it failed: {}", text.unwrap_or("panic"))
-}
-
-/// The legs, for people.
-fn describe(schema: &Schema) -> String {
-    let legs: Vec<String> = Leg::ALL
-        .into_iter()
-        .zip(&schema.legs)
-        .filter_map(|(leg, stored)| stored.as_ref().map(|(fingerprint, _)| format!("{leg} {fingerprint}")))
-        .collect();
-    let legs = if legs.is_empty() { "no dense leg".to_owned() } else { legs.join(" and ") };
-    match schema.kind {
-        CollectionKind::Codebase => legs,
-        kind => format!("{} with {legs}", kind.name()),
-    }
 }
 
 impl Store for EmbeddedStore {
@@ -393,22 +377,7 @@ impl Store for EmbeddedStore {
                 self.build(&root, schema)?;
             }
             let stored = schema_file::read(&root)?;
-            if stored.source != schema.source {
-                let text = |source: &[u8]| String::from_utf8_lossy(source).into_owned();
-                return Err(StoreError::Collision {
-                    collection: collection.clone(),
-                    stored: text(&stored.source),
-                    wanted: text(&schema.source),
-                });
-            }
-            if (stored.kind, &stored.legs) != (schema.kind, &schema.legs) {
-                return Err(StoreError::SchemaMismatch {
-                    collection: collection.clone(),
-                    stored: describe(&stored),
-                    wanted: describe(schema),
-                });
-            }
-            Ok(())
+            stored.check(collection, schema)
         })
     }
 

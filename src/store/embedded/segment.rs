@@ -216,7 +216,7 @@ impl Header {
         let header = bytes.get(..HEADER_LEN)?;
         let (body, checksum) = header.split_at(HEADER_LEN - 4);
         (crc32fast::hash(body).to_le_bytes() == *checksum).then_some(())?;
-        let mut decoder = super::codec::Decoder(body);
+        let mut decoder = crate::store::codec::Decoder(body);
         (decoder.take(MAGIC.len())? == MAGIC).then_some(())?;
         let documents = decoder.u32()?;
         let mut lens = [0; COMPONENTS.len()];

@@ -1,4 +1,4 @@
-//! Bytes of the embedded store's own records: lengths as LEB128, everything else
+//! Bytes of the stores' own records: lengths as LEB128, everything else
 //! little-endian. Reading never trusts a length: what does not fit is `None`.
 
 /// Appends `value` as unsigned LEB128.

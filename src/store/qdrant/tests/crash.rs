@@ -1,0 +1,310 @@
+//! Writers that end at any point, and writers that meet.
+
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use tonic::Code;
+
+use super::*;
+use crate::path::RepoPath;
+use crate::store::contract::{names, point, record, scan, schema, stored, vector, with_vectors};
+
+/// What is done before the writer that dies, by it, and after it.
+fn batches() -> [Batch; 3] {
+    let path = |p: &str| RepoPath::new(p).unwrap();
+    let old: Vec<Point> = (0..6).map(|i| point(b"a.rs", "old", i, &format!("common old {i}"))).collect();
+    let new: Vec<Point> = (0..4).map(|i| point(b"b.rs", "new", i, &format!("common new {i}"))).collect();
+    // A move: another id, the same text, so the same vector key.
+    let moved = point(b"c.rs", "moved", 0, "common old 5");
+    let first = Batch {
+        files: [(path("a.rs"), Some(record(&old)))].into(),
+        vectors: with_vectors(&old[1..]),
+        state: Some("first".to_owned()),
+        upsert: old.clone(),
+        ..Batch::default()
+    };
+    let second = Batch {
+        delete: old[3..].iter().map(|point| point.id).collect(),
+        files: [(path("a.rs"), None), (path("b.rs"), Some(record(&new)))].into(),
+        // Also one for a chunk that stays.
+        vectors: with_vectors(&[&new[..2], &old[..1]].concat()),
+        state: Some("second".to_owned()),
+        upsert: new.iter().cloned().chain([moved.clone()]).collect(),
+        ..Batch::default()
+    };
+    let third = Batch {
+        delete: vec![new[0].id],
+        files: [(path("c.rs"), Some(record(std::slice::from_ref(&moved))))].into(),
+        upsert: vec![old[4].clone()],
+        vectors: with_vectors(&new[2..3]),
+        ..Batch::default()
+    };
+    [first, second, third]
+}
+
+/// Everything that a store says of the collection.
+#[derive(Debug, PartialEq)]
+struct Seen {
+    points: Vec<Point>,
+    snapshot: (BTreeMap<RepoPath, crate::manifest::FileRecord>, Option<String>),
+    keys: BTreeMap<VectorKey, ()>,
+    nearest: Vec<(u32, crate::id::PointId)>,
+    words: Vec<(u32, crate::id::PointId)>,
+}
+
+fn see(store: &dyn Store) -> Seen {
+    let (db, collection) = names();
+    assert_eq!(store.check(&db, &collection).unwrap(), Vec::<String>::new());
+    let snapshot = store.snapshot(&db, &collection).unwrap();
+    let probes =
+        [Probe::Vector(Leg::Text, vector("common old 5")), Probe::Terms(vec![("common".to_owned(), 1.0)])];
+    let found = store.search(&db, &collection, &probes, &Filter::default(), 99).unwrap();
+    let mut found = found
+        .into_iter()
+        .map(|hits| hits.into_iter().map(|hit| (hit.score.to_bits(), hit.point.id)).collect::<Vec<_>>());
+    Seen {
+        points: scan(store),
+        snapshot: ((*snapshot.manifest).clone(), snapshot.state),
+        keys: store.vector_keys(&db, &collection, Leg::Text).unwrap().iter().map(|key| (*key, ())).collect(),
+        nearest: found.next().unwrap(),
+        words: found.next().unwrap(),
+    }
+}
+
+/// What is there after the given batches, each applied whole.
+fn whole(layout: Layout, batches: Vec<Batch>) -> Seen {
+    let place = local(layout);
+    let store = created(&place);
+    let (db, collection) = names();
+    batches.into_iter().for_each(|batch| store.apply(&db, &collection, batch).unwrap());
+    see(&store)
+}
+
+fn created(place: &Local) -> QdrantStore {
+    let (db, collection) = names();
+    let store = place.fresh.store();
+    store.create(&db, &collection, &schema()).unwrap();
+    store
+}
+
+/// What one writer does until the server has had `calls` calls of it; `None` where it was not
+/// at its end by then, and is not polled again.
+fn until<'a>(
+    server: &'a Arc<QdrantServer>,
+    calls: usize,
+    mut future: Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>,
+) -> impl Future<
+    Output = Result<
+        Result<(), StoreError>,
+        Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>,
+    >,
+> {
+    let start = server.calls().len();
+    async move {
+        let done = poll_fn(|context| {
+            if server.calls().len() - start >= calls {
+                return Poll::Ready(None);
+            }
+            future.as_mut().poll(context).map(Some)
+        })
+        .await;
+        done.ok_or(future)
+    }
+}
+
+/// A writer that is gone after its `calls`-th call; whether it came to its end before.
+fn killed(place: &Local, store: &QdrantStore, calls: usize, batch: Batch) -> bool {
+    let (core, server) = (Arc::clone(&store.core), Arc::clone(&place.server));
+    let (db, collection) = names();
+    let applied = store
+        .background
+        .wait(async move { until(&server, calls, Box::pin(core.apply(&db, &collection, batch))).await.ok() });
+    applied.unwrap().map(Result::unwrap).is_some()
+}
+
+#[test]
+fn a_writer_killed_at_any_call_leaves_the_state_before_or_after() {
+    for layout in [Layout::Collection, Layout::Shared] {
+        let some =
+            |range: std::ops::Range<usize>| whole(layout, batches().into_iter().take(range.end).collect());
+        let (before, after) = (some(0..1), some(0..2));
+        let with_third = |second: bool| {
+            let [first, other, third] = batches();
+            whole(layout, [Some(first), second.then_some(other), Some(third)].into_iter().flatten().collect())
+        };
+        let (before_third, after_third) = (with_third(false), with_third(true));
+        assert!(before != after && before_third != after_third);
+        let mut outcomes = Vec::new();
+        for calls in 1.. {
+            let place = local(layout);
+            let (db, collection) = names();
+            let [first, second, third] = batches();
+            created(&place).apply(&db, &collection, first).unwrap();
+            // This process goes on living, so its lease has to end by time.
+            let dying = place.fresh.with(|options| options.lease = Duration::ZERO);
+            let is_done = killed(&place, &dying, calls, second);
+            let seen = see(&place.fresh.store());
+            // A vector of a chunk that stays may be there before the rest.
+            let is_after = seen.snapshot == after.snapshot;
+            let expected = if is_after { &after } else { &before };
+            assert_eq!((&seen.points, &seen.snapshot), (&expected.points, &expected.snapshot), "{calls}");
+            assert_eq!(seen.words, expected.words, "{calls}");
+            assert!(!is_done || is_after);
+            let next = place.fresh.store();
+            next.apply(&db, &collection, third).unwrap();
+            let expected = if is_after { &after_third } else { &before_third };
+            for store in [next, place.fresh.store()] {
+                let seen = see(&store);
+                assert_eq!((&seen.points, &seen.snapshot), (&expected.points, &expected.snapshot), "{calls}");
+                assert_eq!(seen.words, expected.words, "{calls}");
+                if is_after {
+                    assert_eq!(&seen, expected, "{calls}");
+                }
+            }
+            outcomes.push(is_after);
+            if is_done {
+                break;
+            }
+        }
+        assert!(outcomes.len() > 10 && !outcomes[0] && outcomes.is_sorted(), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn a_call_whose_answer_is_lost_is_repeated_or_looked_up() {
+    for (code, retries) in [(Code::Unavailable, 2), (Code::Unavailable, 0), (Code::Internal, 2)] {
+        let (before, after) = (
+            whole(Layout::Shared, batches().into_iter().take(1).collect()),
+            whole(Layout::Shared, batches().into_iter().take(2).collect()),
+        );
+        let mut failed = 0;
+        for calls in 1.. {
+            let place = local(Layout::Shared);
+            let (db, collection) = names();
+            created(&place).apply(&db, &collection, nth(0)).unwrap();
+            let store = place.fresh.with(|options| {
+                (options.retries, options.backoff) = (retries, Duration::from_millis(1));
+            });
+            let start = place.server.calls().len();
+            place.server.fail_after(calls, code);
+            let applied = store.apply(&db, &collection, nth(1));
+            let was_reached = place.server.calls().len() - start >= calls;
+            place.server.fail_after(usize::MAX, code);
+            match &applied {
+                Ok(()) => assert_eq!(see(&store), after, "{calls}"),
+                Err(error) => {
+                    failed += 1;
+                    assert!(
+                        matches!(error, StoreError::Unreachable { .. } | StoreError::Remote { .. }),
+                        "{error}"
+                    );
+                    let seen = see(&place.fresh.store());
+                    let is_after = seen.snapshot == after.snapshot;
+                    let expected = if is_after { &after } else { &before };
+                    assert_eq!(
+                        (&seen.points, &seen.snapshot),
+                        (&expected.points, &expected.snapshot),
+                        "{calls}"
+                    );
+                    // The same store does not wait for its own lease; and the batch is the same.
+                    store.apply(&db, &collection, nth(1)).unwrap();
+                    assert_eq!(see(&store), after, "{calls}");
+                }
+            }
+            if !was_reached {
+                break;
+            }
+            assert!(retries == 0 || code == Code::Internal || applied.is_ok(), "{calls}: {applied:?}");
+        }
+        assert_eq!(failed > 0, retries == 0 || code == Code::Internal);
+    }
+}
+
+fn nth(n: usize) -> Batch {
+    batches().into_iter().nth(n).unwrap()
+}
+
+#[test]
+fn a_second_writer_is_told_who_writes() {
+    let place = local(Layout::Collection);
+    let (db, collection) = names();
+    let [first, second, third] = batches();
+    let store = created(&place);
+    store.apply(&db, &collection, first).unwrap();
+    assert!(!killed(&place, &store, 6, second), "it is amid its work");
+    let other = place.fresh.store();
+    let error = other.apply(&db, &collection, nth(2)).unwrap_err();
+    let StoreError::Locked { host: Some(host), pid: Some(pid), .. } = &error else { panic!("{error}") };
+    assert!(*pid == std::process::id() && error.to_string().contains(host.as_str()), "{error}");
+    for refused in [other.drop_collection(&db, &collection), other.set_aside(&db, &collection).map(drop)] {
+        assert!(matches!(refused, Err(StoreError::Locked { .. })));
+    }
+    // Readers are not concerned, and the store itself goes on.
+    assert_eq!(scan(&other).len(), 6);
+    store.apply(&db, &collection, third).unwrap();
+    other.drop_collection(&db, &collection).unwrap();
+}
+
+/// A writer that was held up loses its right to another, and finds out.
+#[test]
+fn a_writer_that_lost_its_lease_changes_nothing() {
+    let expected = {
+        let [first, _, third] = batches();
+        whole(Layout::Shared, vec![first, third])
+    };
+    for calls in [4, 6, 8, 10, 12] {
+        let place = local(Layout::Shared);
+        let (db, collection) = names();
+        let [first, second, third] = batches();
+        created(&place).apply(&db, &collection, first).unwrap();
+        let slow = place.fresh.with(|options| options.lease = Duration::ZERO);
+        let (core, server) = (Arc::clone(&slow.core), Arc::clone(&place.server));
+        let other = place.fresh.store();
+        let (at, of) = names();
+        let outcome = slow.background.wait(async move {
+            let paused = until(&server, calls, Box::pin(core.apply(&at, &of, second))).await;
+            let Err(rest) = paused else { panic!("it had fewer than {calls} calls") };
+            tokio::task::block_in_place(|| other.apply(&at, &of, third)).unwrap();
+            rest.await
+        });
+        let error = outcome.unwrap().unwrap_err();
+        assert!(matches!(error, StoreError::Locked { .. }), "{calls}: {error}");
+        let seen = see(&place.fresh.store());
+        assert_eq!(
+            (seen.points, seen.snapshot),
+            (expected.points.clone(), expected.snapshot.clone()),
+            "{calls}"
+        );
+    }
+}
+
+#[test]
+fn a_reset_is_seen_whole_or_not_at_all() {
+    let place = local(Layout::Collection);
+    let (db, collection) = names();
+    let store = created(&place);
+    let [first, ..] = batches();
+    store.apply(&db, &collection, first).unwrap();
+    let new: Vec<Point> = (0..3).map(|i| point(b"z.rs", "z", i, &format!("common old {i}"))).collect();
+    let expected: Vec<Point> = {
+        let mut points: Vec<Point> = new.iter().map(stored).collect();
+        points.sort_by_key(|point| point.id);
+        points
+    };
+    for calls in 1.. {
+        let dying = place.fresh.with(|options| options.lease = Duration::ZERO);
+        let batch = Batch { reset: true, upsert: new.clone(), ..Batch::default() };
+        let is_done = killed(&place, &dying, calls, batch);
+        let seen = scan(&place.fresh.store());
+        assert!(seen == expected || (seen.len() == 6 && !is_done), "{calls}: {seen:?}");
+        if is_done {
+            break;
+        }
+    }
+    // Two of the three texts had vectors, and have them still.
+    let keys = place.fresh.store().vector_keys(&db, &collection, Leg::Text).unwrap();
+    assert_eq!(keys.len(), 2);
+}

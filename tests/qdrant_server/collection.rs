@@ -1,0 +1,348 @@
+//! Collections, their schemas and payload indexes, and the aliases.
+
+use std::collections::BTreeMap;
+
+use ::qdrant_client::qdrant::alias_operations::Action;
+use ::qdrant_client::qdrant::payload_index_params::IndexParams;
+use ::qdrant_client::qdrant::value::Kind;
+use ::qdrant_client::qdrant::vectors_config::Config;
+use ::qdrant_client::qdrant::*;
+use tonic::Status;
+
+use super::path;
+use super::point::{Id, Point, Vector};
+
+/// All that the server knows.
+#[derive(Default)]
+pub(super) struct Data {
+    collections: BTreeMap<String, Collection>,
+    aliases: BTreeMap<String, String>,
+}
+
+pub(super) struct Collection {
+    config: CollectionConfig,
+    /// Dimension of each dense vector.
+    dense: BTreeMap<String, u64>,
+    /// Each sparse vector, and whether its terms weigh by their rarity.
+    pub(super) sparse: BTreeMap<String, bool>,
+    indexes: BTreeMap<String, PayloadIndexParams>,
+    pub(super) points: BTreeMap<Id, Point>,
+    /// Number of the last operation.
+    pub(super) operation: u64,
+}
+
+impl Collection {
+    pub(super) fn has_vector(&self, name: &str) -> Result<(), Status> {
+        if self.dense.contains_key(name) || self.sparse.contains_key(name) {
+            return Ok(());
+        }
+        Err(Status::invalid_argument(format!("Wrong input: Not existing vector name error: {name}")))
+    }
+
+    /// Checks a vector against the schema.
+    pub(super) fn fits(&self, name: &str, vector: &Vector) -> Result<(), Status> {
+        self.has_vector(name)?;
+        match (vector, self.dense.get(name)) {
+            (Vector::Dense(values), Some(dimension)) if values.len() as u64 != *dimension => {
+                let got = values.len();
+                Err(Status::invalid_argument(format!(
+                    "Wrong input: Vector dimension error: expected dim: {dimension}, got {got}"
+                )))
+            }
+            (Vector::Dense(_), Some(_)) | (Vector::Sparse(_), None) => Ok(()),
+            (Vector::Dense(_), None) | (Vector::Sparse(_), Some(_)) => Err(Status::invalid_argument(
+                "Wrong input: Conversion between sparse and regular vectors failed",
+            )),
+        }
+    }
+
+    /// The index of the field, if there is one.
+    pub(super) fn index(&self, field: &str) -> Option<&IndexParams> {
+        self.indexes.get(field)?.index_params.as_ref()
+    }
+}
+
+impl Data {
+    /// The collection of this name or alias.
+    pub(super) fn collection(&mut self, name: &str) -> Result<&mut Collection, Status> {
+        if name.is_empty() || name.len() > 255 || name.contains(['/', '\0']) {
+            return Err(bad_name(name));
+        }
+        let name = self.aliases.get(name).map_or(name, String::as_str);
+        self.collections.get_mut(name).ok_or_else(|| missing(name))
+    }
+}
+
+/// Characters that the name of a new collection must not have.
+const UNSAFE_IN_NAMES: [char; 11] = ['<', '>', ':', '"', '/', '\\', '|', '?', '*', '\0', '\u{1F}'];
+
+fn bad_name(name: &str) -> Status {
+    Status::invalid_argument(format!("Validation error in body: [collection_name: {name:?}]"))
+}
+
+fn missing(collection: &str) -> Status {
+    Status::not_found(format!("Not found: Collection `{collection}` doesn't exist!"))
+}
+
+fn done(result: bool) -> Result<CollectionOperationResponse, Status> {
+    Ok(CollectionOperationResponse { result, time: 0.0 })
+}
+
+pub(super) fn create(
+    data: &mut Data,
+    request: CreateCollection,
+) -> Result<CollectionOperationResponse, Status> {
+    let name = request.collection_name;
+    if name.is_empty() || name.len() > 255 || name.contains(UNSAFE_IN_NAMES) {
+        return Err(bad_name(&name));
+    }
+    if data.collections.contains_key(&name) {
+        return Err(Status::already_exists(format!("Wrong input: Collection `{name}` already exists!")));
+    }
+    if data.aliases.contains_key(&name) {
+        return Err(Status::invalid_argument(format!(
+            "Wrong input: Can't create collection with name {name}. Alias with the same name already exists"
+        )));
+    }
+    let mut dense = BTreeMap::new();
+    match request.vectors_config.as_ref().and_then(|vectors| vectors.config.as_ref()) {
+        Some(Config::Params(_)) => {
+            return Err(Status::unimplemented("vectors without a name are not served"));
+        }
+        Some(Config::ParamsMap(params)) => {
+            for (name, params) in &params.map {
+                if params.distance() != Distance::Cosine || params.multivector_config.is_some() {
+                    return Err(Status::unimplemented("distances other than cosine are not served"));
+                }
+                if !(1..=65_536).contains(&params.size) {
+                    return Err(Status::invalid_argument("Validation error in body: [vectors_config: size]"));
+                }
+                dense.insert(name.clone(), params.size);
+            }
+        }
+        None => {}
+    }
+    let sparse = request.sparse_vectors_config.iter().flat_map(|sparse| &sparse.map);
+    let sparse = sparse.map(|(name, params)| (name.clone(), params.modifier() == Modifier::Idf)).collect();
+    let params = CollectionParams {
+        shard_number: request.shard_number.unwrap_or(1),
+        vectors_config: request.vectors_config,
+        sparse_vectors_config: request.sparse_vectors_config,
+        replication_factor: Some(request.replication_factor.unwrap_or(1)),
+        write_consistency_factor: Some(request.write_consistency_factor.unwrap_or(1)),
+        ..CollectionParams::default()
+    };
+    let config = CollectionConfig {
+        params: Some(params),
+        hnsw_config: request.hnsw_config,
+        optimizer_config: request.optimizers_config,
+        wal_config: request.wal_config,
+        quantization_config: request.quantization_config,
+        strict_mode_config: request.strict_mode_config,
+        metadata: path::accept(request.metadata)?,
+    };
+    let (indexes, points) = (BTreeMap::new(), BTreeMap::new());
+    data.collections.insert(name, Collection { config, dense, sparse, indexes, points, operation: 0 });
+    done(true)
+}
+
+pub(super) fn get(
+    data: &mut Data,
+    request: GetCollectionInfoRequest,
+) -> Result<GetCollectionInfoResponse, Status> {
+    let collection = data.collection(&request.collection_name)?;
+    let mut payload_schema = std::collections::HashMap::new();
+    for (field, params) in &collection.indexes {
+        let at = path::parse(field)?;
+        let has = |point: &&Point| {
+            path::values(&point.payload, &at).into_iter().any(|value| indexed(params, value))
+        };
+        let points = collection.points.values().filter(has).count() as u64;
+        let info = PayloadSchemaInfo {
+            data_type: schema_type(params).into(),
+            params: Some(params.clone()),
+            points: Some(points),
+        };
+        payload_schema.insert(field.clone(), info);
+    }
+    let result = CollectionInfo {
+        status: CollectionStatus::Green.into(),
+        optimizer_status: Some(OptimizerStatus { ok: true, error: String::new() }),
+        segments_count: 1,
+        config: Some(collection.config.clone()),
+        payload_schema,
+        points_count: Some(collection.points.len() as u64),
+        indexed_vectors_count: Some(0),
+        ..CollectionInfo::default()
+    };
+    Ok(GetCollectionInfoResponse { result: Some(result), time: 0.0 })
+}
+
+pub(super) fn list(data: &mut Data, _: ListCollectionsRequest) -> Result<ListCollectionsResponse, Status> {
+    let collections =
+        data.collections.keys().map(|name| CollectionDescription { name: name.clone() }).collect();
+    Ok(ListCollectionsResponse { collections, time: 0.0 })
+}
+
+pub(super) fn exists(
+    data: &mut Data,
+    request: CollectionExistsRequest,
+) -> Result<CollectionExistsResponse, Status> {
+    let exists = data.collection(&request.collection_name).is_ok();
+    Ok(CollectionExistsResponse { result: Some(CollectionExists { exists }), time: 0.0 })
+}
+
+/// Of what can be changed, only the metadata can be seen afterwards.
+pub(super) fn update(
+    data: &mut Data,
+    request: UpdateCollection,
+) -> Result<CollectionOperationResponse, Status> {
+    let metadata = path::accept(request.metadata)?;
+    path::merge(&mut data.collection(&request.collection_name)?.config.metadata, &metadata);
+    done(true)
+}
+
+/// A missing collection is no error here, and an alias is no collection.
+pub(super) fn delete(
+    data: &mut Data,
+    request: DeleteCollection,
+) -> Result<CollectionOperationResponse, Status> {
+    let name = request.collection_name;
+    data.aliases.retain(|_, collection| *collection != name);
+    done(data.collections.remove(&name).is_some())
+}
+
+/// All actions, or none.
+pub(super) fn update_aliases(
+    data: &mut Data,
+    request: ChangeAliases,
+) -> Result<CollectionOperationResponse, Status> {
+    let mut aliases = data.aliases.clone();
+    for action in request.actions {
+        match action.action {
+            Some(Action::CreateAlias(CreateAlias { collection_name, alias_name })) => {
+                if !data.collections.contains_key(&collection_name) {
+                    return Err(missing(&collection_name));
+                }
+                if data.collections.contains_key(&alias_name) {
+                    let message = format!("Wrong input: Collection `{alias_name}` already exists!");
+                    return Err(Status::already_exists(message));
+                }
+                aliases.insert(alias_name, collection_name);
+            }
+            Some(Action::RenameAlias(RenameAlias { old_alias_name, new_alias_name })) => {
+                let collection = aliases.remove(&old_alias_name).ok_or_else(|| {
+                    Status::not_found(format!("Not found: Alias {old_alias_name} does not exists!"))
+                })?;
+                aliases.insert(new_alias_name, collection);
+            }
+            Some(Action::DeleteAlias(DeleteAlias { alias_name })) => _ = aliases.remove(&alias_name),
+            None => return Err(Status::invalid_argument("Malformed AliasOperation type")),
+        }
+    }
+    data.aliases = aliases;
+    done(true)
+}
+
+pub(super) fn list_aliases(data: &mut Data, _: ListAliasesRequest) -> Result<ListAliasesResponse, Status> {
+    aliases(data, |_| true)
+}
+
+pub(super) fn list_collection_aliases(
+    data: &mut Data,
+    request: ListCollectionAliasesRequest,
+) -> Result<ListAliasesResponse, Status> {
+    aliases(data, |collection| collection == request.collection_name)
+}
+
+fn aliases(data: &Data, wanted: impl Fn(&str) -> bool) -> Result<ListAliasesResponse, Status> {
+    let aliases = data.aliases.iter().filter(|(_, collection)| wanted(collection));
+    let aliases = aliases.map(|(alias, collection)| AliasDescription {
+        alias_name: alias.clone(),
+        collection_name: collection.clone(),
+    });
+    Ok(ListAliasesResponse { aliases: aliases.collect(), time: 0.0 })
+}
+
+pub(super) fn create_field_index(
+    data: &mut Data,
+    request: CreateFieldIndexCollection,
+) -> Result<PointsOperationResponse, Status> {
+    let wait = request.wait;
+    path::parse(&request.field_name)?;
+    let collection = data.collection(&request.collection_name)?;
+    let params = match request.field_index_params {
+        Some(params) if params.index_params.is_some() => params,
+        _ => PayloadIndexParams { index_params: Some(default_index(request.field_type())) },
+    };
+    collection.indexes.insert(request.field_name, params);
+    Ok(collection.answered(wait))
+}
+
+pub(super) fn delete_field_index(
+    data: &mut Data,
+    request: DeleteFieldIndexCollection,
+) -> Result<PointsOperationResponse, Status> {
+    let collection = data.collection(&request.collection_name)?;
+    collection.indexes.remove(&request.field_name);
+    Ok(collection.answered(request.wait))
+}
+
+impl Collection {
+    /// Counts an operation, and answers it: everything is done at once, and said to be
+    /// so only to who waits.
+    pub(super) fn answered(&mut self, wait: Option<bool>) -> PointsOperationResponse {
+        self.operation += 1;
+        let status = if wait == Some(true) { UpdateStatus::Completed } else { UpdateStatus::Acknowledged };
+        let result = UpdateResult { operation_id: Some(self.operation), status: status.into() };
+        PointsOperationResponse { result: Some(result), time: 0.0, usage: None }
+    }
+}
+
+fn default_index(field_type: FieldType) -> IndexParams {
+    match field_type {
+        FieldType::Keyword => IndexParams::KeywordIndexParams(KeywordIndexParams::default()),
+        FieldType::Integer => IndexParams::IntegerIndexParams(IntegerIndexParams::default()),
+        FieldType::Float => IndexParams::FloatIndexParams(FloatIndexParams::default()),
+        FieldType::Geo => IndexParams::GeoIndexParams(GeoIndexParams::default()),
+        FieldType::Text => IndexParams::TextIndexParams(TextIndexParams::default()),
+        FieldType::Bool => IndexParams::BoolIndexParams(BoolIndexParams::default()),
+        FieldType::Datetime => IndexParams::DatetimeIndexParams(DatetimeIndexParams::default()),
+        FieldType::Uuid => IndexParams::UuidIndexParams(UuidIndexParams::default()),
+    }
+}
+
+fn schema_type(params: &PayloadIndexParams) -> PayloadSchemaType {
+    match &params.index_params {
+        Some(IndexParams::KeywordIndexParams(_)) => PayloadSchemaType::Keyword,
+        Some(IndexParams::IntegerIndexParams(_)) => PayloadSchemaType::Integer,
+        Some(IndexParams::FloatIndexParams(_)) => PayloadSchemaType::Float,
+        Some(IndexParams::GeoIndexParams(_)) => PayloadSchemaType::Geo,
+        Some(IndexParams::TextIndexParams(_)) => PayloadSchemaType::Text,
+        Some(IndexParams::BoolIndexParams(_)) => PayloadSchemaType::Bool,
+        Some(IndexParams::DatetimeIndexParams(_)) => PayloadSchemaType::Datetime,
+        Some(IndexParams::UuidIndexParams(_)) => PayloadSchemaType::Uuid,
+        None => PayloadSchemaType::UnknownType,
+    }
+}
+
+/// Whether the index holds the value, or an item of it.
+fn indexed(params: &PayloadIndexParams, value: &Value) -> bool {
+    match (&value.kind, &params.index_params) {
+        (Some(Kind::ListValue(ListValue { values })), _) => values.iter().any(|value| indexed(params, value)),
+        (Some(Kind::StringValue(_)), Some(kind)) => !matches!(
+            kind,
+            IndexParams::IntegerIndexParams(_)
+                | IndexParams::FloatIndexParams(_)
+                | IndexParams::GeoIndexParams(_)
+                | IndexParams::BoolIndexParams(_)
+        ),
+        (Some(Kind::IntegerValue(_)), Some(kind)) => {
+            matches!(kind, IndexParams::IntegerIndexParams(_) | IndexParams::FloatIndexParams(_))
+        }
+        (Some(Kind::DoubleValue(_)), Some(kind)) => matches!(kind, IndexParams::FloatIndexParams(_)),
+        (Some(Kind::BoolValue(_)), Some(kind)) => matches!(kind, IndexParams::BoolIndexParams(_)),
+        (Some(Kind::StructValue(_)), Some(kind)) => matches!(kind, IndexParams::GeoIndexParams(_)),
+        _ => false,
+    }
+}
