@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! git ─ delta ─ [parse ─ chunk ─ redact ─ textify] ─ [embed, lexical] ─ store ─ tenant
-//!     ─ index, search, memory ─ engine ─ daemon ─ cli ─ main
+//!     ─ index, search, memory, migrate ─ engine ─ daemon ─ cli ─ main
 //! ```
 //!
 //! A run lists what git shows ([`git`]), compares it with the manifest
@@ -34,6 +34,7 @@
 //! | [`index`] | how does the index become what is on disk? |
 //! | [`search`] | what answers the question? |
 //! | [`memory`] | what do agents keep, and find again? |
+//! | [`migrate`] | how does it all come to another store? |
 //! | [`wire`] | what does the JSON look like? |
 //! | [`engine`] | what does one process need for all of this? |
 //! | [`daemon`] | when does it happen, and who keeps watch? |
@@ -80,6 +81,7 @@ pub mod tenant;
 
 pub mod index;
 pub mod memory;
+pub mod migrate;
 pub mod search;
 
 pub mod engine;

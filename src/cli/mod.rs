@@ -15,6 +15,7 @@ mod explain;
 mod json;
 mod list;
 mod memory;
+mod migrate;
 mod model;
 mod once;
 mod output;
@@ -113,6 +114,7 @@ enum Command {
     Remove(remove::Remove),
     List(list::List),
     Memory(memory::Memory),
+    Migrate(migrate::Migrate),
     Doctor(doctor::Doctor),
     Db(db::Db),
     Service(service::Service),
@@ -177,6 +179,7 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         Command::List(command) => command.run(&engine),
         Command::Db(command) => command.run(&engine),
         Command::Memory(command) => command.run(&engine),
+        Command::Migrate(command) => command.run(&engine, &flags),
         Command::Service(command) => command.run(engine.settings(), &flags),
         Command::Model(command) => command.run(engine.settings()),
         Command::Config(_) | Command::Completions(_) | Command::Doctor(_) => Ok(EXIT_OK),

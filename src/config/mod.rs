@@ -184,9 +184,21 @@ pub fn named_file(flags: &Flags) -> Option<PathBuf> {
     flags.config.clone().or_else(|| named().map(PathBuf::from))
 }
 
+/// How the Qdrant server is reached that the settings name, whether or not it is the store
+/// in use.
+pub fn load_qdrant(flags: &Flags) -> Result<QdrantSettings, ConfigError> {
+    let env: Environment<'_> = &|name| std::env::var_os(name).filter(|value| !value.is_empty());
+    read(flags, env)?.resolve_qdrant(env)
+}
+
 type Environment<'a> = &'a dyn Fn(&str) -> Option<OsString>;
 
 fn resolve(flags: &Flags, env: Environment<'_>) -> Result<Settings, ConfigError> {
+    read(flags, env)?.resolve(env, flags.data_dir.as_deref())
+}
+
+/// The file over the defaults.
+fn read(flags: &Flags, env: Environment<'_>) -> Result<Options, ConfigError> {
     let mut options = Options::defaults();
     let named = flags.config.clone().or_else(|| env("INDEXER_CONFIG").map(PathBuf::from));
     let file = match &named {
@@ -201,8 +213,7 @@ fn resolve(flags: &Flags, env: Environment<'_>) -> Result<Settings, ConfigError>
             Err(source) => return Err(ConfigError::Read { path, source }),
         }
     }
-    let settings = options.resolve(env, flags.data_dir.as_deref())?;
-    Ok(settings)
+    Ok(options)
 }
 
 /// `$variable/contextd-indexer`, else `~/fallback/contextd-indexer`.
@@ -301,6 +312,10 @@ mod tests {
         assert_eq!(qdrant.approximate_above, Some(100_000));
         assert_eq!((qdrant.shard_number, &qdrant.ca_file), (None, &None));
         assert_eq!(with("", &env, &Flags::default()).expect("valid").store, StoreSettings::Embedded);
+        // It can be had where it is not the store in use.
+        let flags = Flags { config: None, ..Flags::default() };
+        let unused = read(&flags, &|_| None).and_then(|options| options.resolve_qdrant(&|_| None));
+        assert_eq!(unused.expect("the default").url, "http://127.0.0.1:6334");
     }
 
     #[test]

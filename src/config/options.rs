@@ -7,8 +7,8 @@ use serde::Deserialize;
 
 use super::store::StoreTable;
 use super::{
-    ConfigError, DEFAULTS, EmbedSettings, Environment, IndexSettings, LogSettings, ModelSettings, Settings,
-    WatchSettings, absolute, base, directory,
+    ConfigError, DEFAULTS, EmbedSettings, Environment, IndexSettings, LogSettings, ModelSettings,
+    QdrantSettings, Settings, WatchSettings, absolute, base, directory,
 };
 
 /// The one model that packages carry.
@@ -109,6 +109,11 @@ impl Options {
         take!(store.qdrant.write_consistency_factor);
         take!(watch.events, watch.poll_seconds, watch.poll_unwatched_seconds, watch.max_watches);
         take!(watch.keep_days, watch.max_load, watch.min_battery, watch.unload_minutes);
+    }
+
+    /// The Qdrant server's settings alone.
+    pub(super) fn resolve_qdrant(self, env: Environment<'_>) -> Result<QdrantSettings, ConfigError> {
+        self.store.qdrant.resolve(env)
     }
 
     pub(super) fn resolve(

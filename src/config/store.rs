@@ -114,7 +114,7 @@ impl StoreTable {
 }
 
 impl Qdrant {
-    fn resolve(self, env: Environment<'_>) -> Result<QdrantSettings, ConfigError> {
+    pub(super) fn resolve(self, env: Environment<'_>) -> Result<QdrantSettings, ConfigError> {
         let url = env("INDEXER_QDRANT_URL").map(|url| url.to_string_lossy().into_owned());
         let url = url.or(self.url).unwrap_or_default();
         let (scheme, host) = url.split_once("://").unwrap_or_default();

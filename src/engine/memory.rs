@@ -161,16 +161,17 @@ impl Memory {
 
 /// Another path of the same hash has the same database's name: what it keeps is not this
 /// project's to read.
-fn check_owner(database: &Database, project: &Path) -> Result<(), StoreError> {
+fn check_owner(database: &Database, project: &Path) -> Result<(), MemoryError> {
     let source = project.as_os_str().as_encoded_bytes();
     match database.info() {
         Ok(info) if info.source != source => Err(StoreError::DatabaseCollision {
             database: database.name().clone(),
             stored: info.subject(),
             wanted: project.display().to_string(),
-        }),
+        }
+        .into()),
         Ok(_) | Err(StoreError::NoDatabase { .. }) => Ok(()),
-        Err(error) => Err(error),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -7,6 +7,7 @@
 
 mod databases;
 mod memory;
+mod migration;
 mod models;
 mod removal;
 mod search;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use memory::Memory;
+pub use migration::{Migrated, Migration, ObserveMigration};
 pub use models::{Purpose, model_options};
 pub use workspace::Workspace;
 
@@ -28,11 +30,12 @@ use crate::git::GitError;
 use crate::id::CollectionName;
 use crate::index::{IndexError, LegOptions, Options};
 use crate::memory::MemoryError;
+use crate::migrate::MigrateError;
 use crate::search::SearchError;
 use crate::state_dir::create_private_dir;
 use crate::store::qdrant::{ApiKey, Layout, QdrantOptions};
 use crate::store::{EmbeddedStore, QdrantStore, StoreError};
-use crate::tenant::{Database, Router, TenantError};
+use crate::tenant::{CatalogueError, Database, Router, TenantError};
 use crate::textify::TEXTIFY_VERSION;
 
 /// Version of what the code leg is given.
@@ -72,6 +75,12 @@ pub enum EngineError {
     /// A memory could not be kept or found.
     #[error(transparent)]
     Memory(#[from] MemoryError),
+    /// A collection could not be moved.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+    /// A database could not be created.
+    #[error(transparent)]
+    Catalogue(#[from] CatalogueError),
     /// A model cannot be used.
     #[error(transparent)]
     Embed(#[from] EmbedError),
@@ -101,7 +110,7 @@ pub enum EngineError {
         source: std::io::Error,
     },
     /// Another run has the collection.
-    #[error("{root} is being indexed by another run{}", pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
+    #[error("{root} is being written by another run{}", pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]
     Busy {
         /// The worktree.
         root: PathBuf,
@@ -115,6 +124,7 @@ impl EngineError {
     pub fn hint(&self) -> Option<&'static str> {
         match self {
             EngineError::QueryModel(_) => Some("`--mode lexical` searches without a model"),
+            EngineError::Migrate(error) => error.hint(),
             EngineError::Busy { .. } => Some("wait for it to end, or stop it: nothing of its work is lost"),
             _ => None,
         }

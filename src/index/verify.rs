@@ -10,7 +10,7 @@ use crate::id::PointId;
 use crate::manifest::{ChunkRef, FileRecord, FileState};
 use crate::path::RepoPath;
 use crate::skip::SkipReason;
-use crate::store::{Batch, Point};
+use crate::store::Batch;
 
 /// What is wrong about one path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,7 +116,7 @@ impl Indexer<'_> {
         self.database.scan(self.collection, &mut |point| {
             result.points += 1;
             let path = point.path.clone();
-            let (id, stored_as) = (point.id, without_terms(point));
+            let (id, stored_as) = (point.id, chunk_ref(&point));
             if stored.entry(path.clone()).or_default().insert(id, stored_as).is_some() {
                 result.differences.insert(path, Difference::Wrong);
             }
@@ -172,7 +172,7 @@ impl Indexer<'_> {
         }
         let same_record = record.state == expected_record.state;
         let same_points = points.len() == expected.points.len()
-            && expected.points.into_iter().all(|point| points.get(&point.id) == Some(&without_terms(point)));
+            && expected.points.iter().all(|point| points.get(&point.id) == Some(&chunk_ref(point)));
         (!same_record || !same_points).then_some(Difference::Wrong)
     }
 
@@ -243,9 +243,4 @@ impl Indexer<'_> {
             .collect();
         Ok(explanation)
     }
-}
-
-/// All that a store keeps of a point, as place and digest: its terms are not kept.
-fn without_terms(point: Point) -> ChunkRef {
-    chunk_ref(&Point { terms: Vec::new(), ..point })
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::MemoryError;
 use super::draft::{Draft, kind_name};
 use crate::embed::{CacheError, EmbedError, Embedder, EmbeddingCache, Leg, leg_fingerprint};
-use crate::id::{CollectionName, PointId, VectorKey, encode_hex};
+use crate::id::{CollectionName, Fingerprint, PointId, VectorKey, encode_hex};
 use crate::state_dir::{LockError, WriterLock, create_private_dir};
 use crate::store::{Batch, CollectionKind, Filter, Point, Schema, StoreError};
 use crate::tenant::Database;
@@ -71,34 +71,50 @@ impl<'a> Collection<'a> {
         })
     }
 
-    /// Every writer's lock: what is read under it is what is changed. Waits for its turn.
+    /// Every writer's lock: what is read under it is what is changed. Waits for its turn, and
+    /// ends a move that was cut short.
     pub(super) fn lock(&self) -> Result<WriterLock, MemoryError> {
         let dir = self.lock.parent().unwrap_or(&self.lock);
         create_private_dir(dir).map_err(|error| StoreError::write(dir, error))?;
-        WriterLock::acquire_within(&self.lock, PATIENCE).map_err(|error| match error {
+        let lock = WriterLock::acquire_within(&self.lock, PATIENCE).map_err(|error| match error {
             LockError::Held { pid, .. } => MemoryError::Busy { what: self.kind.name(), pid },
             LockError::Io { path, source } => StoreError::write(&path, source).into(),
-        })
+        })?;
+        self.settle()?;
+        Ok(lock)
     }
 
-    /// The schema, and where the memories are; `None` where there are none yet.
-    pub(super) fn schema(&self) -> Result<Option<(&CollectionName, Schema)>, MemoryError> {
-        for name in [&self.name, &self.moving] {
-            match self.database.schema(name) {
-                Ok(schema) => return Ok(Some((name, schema))),
+    /// Reads the collection; `None` where there is none yet. A move that was cut short is ended
+    /// first, as only both of its collections have all memories.
+    pub(super) fn read<T>(
+        &self,
+        mut act: impl FnMut(&CollectionName, &Schema) -> Result<T, StoreError>,
+    ) -> Result<Option<T>, MemoryError> {
+        loop {
+            if self.stored(&self.moving)?.is_some() {
+                drop(self.lock()?);
+            }
+            let Some(schema) = self.stored(&self.name)? else { return Ok(None) };
+            match act(&self.name, &schema) {
+                // It moved meanwhile.
                 Err(StoreError::NotFound { .. }) => {}
-                Err(error) => return Err(error.into()),
+                result => return Ok(Some(result?)),
             }
         }
-        Ok(None)
+    }
+
+    fn stored(&self, name: &CollectionName) -> Result<Option<Schema>, MemoryError> {
+        match self.database.schema(name) {
+            Ok(schema) => Ok(Some(schema)),
+            Err(StoreError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// All points, in order of id.
     pub(super) fn scan(&self, visit: &mut dyn FnMut(Point)) -> Result<(), MemoryError> {
-        match self.schema()? {
-            Some((name, _)) => Ok(self.database.scan(name, visit)?),
-            None => Ok(()),
-        }
+        self.read(|name, _| self.database.scan(name, visit))?;
+        Ok(())
     }
 
     /// The point whose id begins with `prefix`.
@@ -128,37 +144,28 @@ impl<'a> Collection<'a> {
         let _lock = self.lock()?;
         let find = |prefix: &String| Ok(self.find(prefix)?.id);
         let ids: Vec<PointId> = prefixes.iter().map(find).collect::<Result<_, MemoryError>>()?;
-        if let Some((name, _)) = self.schema()? {
-            self.database.apply(name, Batch { delete: ids.clone(), ..Batch::default() })?;
-        }
+        self.database.apply(&self.name, Batch { delete: ids.clone(), ..Batch::default() })?;
         Ok(ids)
     }
 
     /// Adds memories, or replaces them by id. The lock is the collection's.
     pub(super) fn put(
         &self,
-        lock: &WriterLock,
+        _lock: &WriterLock,
         drafts: Vec<Draft>,
         mut model: Option<Model<'_>>,
     ) -> Result<Written, MemoryError> {
-        self.open(lock, model.as_ref())?;
-        let mut written = Written::default();
-        self.apply(&self.name, drafts, &mut model, usize::MAX, &mut written)?;
-        if written.without_vector.is_none() && model.is_some() {
-            self.fill(&mut model, &mut written)?;
+        self.open(model.as_ref())?;
+        let without_vector = self.apply(drafts, model.as_mut())?;
+        if let (Some(model), None) = (&mut model, &without_vector) {
+            self.fill(model)?;
         }
-        Ok(written)
+        Ok(Written { without_vector })
     }
 
-    /// Makes the collection one of the model of today, whatever it was before. A killed
-    /// process's move is gone on with: the memories are in the one collection until they are
-    /// all in the other.
-    fn open(&self, _lock: &WriterLock, model: Option<&Model<'_>>) -> Result<(), MemoryError> {
-        let stored = match self.database.schema(&self.name) {
-            Ok(schema) => Some(schema),
-            Err(StoreError::NotFound { .. }) => None,
-            Err(error) => return Err(error.into()),
-        };
+    /// Makes the collection one of the model of today, whatever it was before.
+    fn open(&self, model: Option<&Model<'_>>) -> Result<(), MemoryError> {
+        let stored = self.stored(&self.name)?;
         // Without a model the vectors of the former one wait for it to come back.
         let legs = match (model, &stored) {
             (Some(model), _) => [Some(leg_of(model.embedder)), None],
@@ -166,79 +173,72 @@ impl<'a> Collection<'a> {
             (None, None) => [None, None],
         };
         let wanted = Schema { kind: self.kind, legs, source: Vec::new() };
-        if stored.as_ref().is_some_and(|stored| *stored != wanted) {
+        if stored.is_some_and(|stored| stored != wanted) {
             tracing::info!(kind = self.kind.name(), "memories move to another model's collection");
-            self.drop(&self.moving)?;
             self.database.create(&self.moving, &wanted)?;
             self.copy(&self.name, &self.moving)?;
             self.database.drop_collection(&self.name)?;
+            self.settle()?;
         }
-        self.database.create(&self.name, &wanted)?;
-        if self.database.schema(&self.moving).is_ok() {
-            self.copy(&self.moving, &self.name)?;
-            self.drop(&self.moving)?;
-        }
-        Ok(())
+        Ok(self.database.create(&self.name, &wanted)?)
     }
 
-    fn drop(&self, name: &CollectionName) -> Result<(), MemoryError> {
-        match self.database.drop_collection(name) {
-            Ok(()) | Err(StoreError::NotFound { .. }) => Ok(()),
-            Err(error) => Err(error.into()),
+    /// Ends a move, at whatever point it was cut short: what was moved is put back under the
+    /// collection's name.
+    fn settle(&self) -> Result<(), MemoryError> {
+        let Some(moved) = self.stored(&self.moving)? else { return Ok(()) };
+        if self.stored(&self.name)?.is_none() {
+            self.database.create(&self.name, &moved)?;
         }
+        self.copy(&self.moving, &self.name)?;
+        Ok(self.database.drop_collection(&self.moving)?)
     }
 
     /// Copies all memories; their vectors are filled in later.
     fn copy(&self, from: &CollectionName, to: &CollectionName) -> Result<(), MemoryError> {
         let mut points = Vec::new();
         self.database.scan(from, &mut |point| points.push(point))?;
-        let mut drafts = Vec::new();
+        let mut batch = Batch::default();
         let mut bytes = 0;
         for point in &points {
             bytes += point.text.len();
-            drafts.push(Draft::of(self.kind, point)?);
+            batch.upsert.push(Draft::of(self.kind, point)?.point);
             if bytes >= BATCH_BYTES {
-                self.apply(to, std::mem::take(&mut drafts), &mut None, 0, &mut Written::default())?;
+                self.database.apply(to, std::mem::take(&mut batch))?;
                 bytes = 0;
             }
         }
-        self.apply(to, drafts, &mut None, 0, &mut Written::default())
+        Ok(self.database.apply(to, batch)?)
     }
 
-    /// Writes drafts in one commit, with at most `computed` new vectors.
+    /// Writes drafts with their vectors in one commit; why vectors are missing, if some are.
     fn apply(
         &self,
-        to: &CollectionName,
         mut drafts: Vec<Draft>,
-        model: &mut Option<Model<'_>>,
-        computed: usize,
-        written: &mut Written,
-    ) -> Result<(), MemoryError> {
+        model: Option<&mut Model<'_>>,
+    ) -> Result<Option<String>, MemoryError> {
         let mut batch = Batch::default();
+        let mut failed = None;
         if let Some(model) = model {
-            let present = self.database.vector_keys(to, Leg::Text)?;
-            let mut left = computed;
+            let present = self.database.vector_keys(&self.name, Leg::Text)?;
             for draft in &mut drafts {
                 let Some((key, text)) = draft.embeddable(model.embedder) else { continue };
-                if left == 0 || present.contains(&key) {
+                if present.contains(&key) || failed.is_some() {
                     continue;
                 }
-                left -= 1;
                 match model.vector(key, text) {
                     Ok(vector) => batch.vectors.push((Leg::Text, key, vector)),
-                    Err(error) => {
-                        written.without_vector = Some(error.to_string());
-                        left = 0;
-                    }
+                    Err(error) => failed = Some(error.to_string()),
                 }
             }
         }
         batch.upsert = drafts.into_iter().map(|draft| draft.point).collect();
-        Ok(self.database.apply(to, batch)?)
+        self.database.apply(&self.name, batch)?;
+        Ok(failed)
     }
 
     /// Gives vectors to some of those that were written without.
-    fn fill(&self, model: &mut Option<Model<'_>>, written: &mut Written) -> Result<(), MemoryError> {
+    fn fill(&self, model: &mut Model<'_>) -> Result<(), MemoryError> {
         let stats = self.database.stats(&self.name)?;
         if stats.vectors[Leg::Text.index()] >= stats.points {
             return Ok(());
@@ -254,20 +254,22 @@ impl<'a> Collection<'a> {
         let mut drafts = Vec::new();
         for point in &missing {
             let mut draft = Draft::of(self.kind, point)?;
-            let fits = model.as_ref().is_some_and(|model| draft.embeddable(model.embedder).is_some());
-            if fits && drafts.len() < FILLED_AT_ONCE {
+            if drafts.len() < FILLED_AT_ONCE && draft.embeddable(model.embedder).is_some() {
                 drafts.push(draft);
             }
         }
-        match drafts.is_empty() {
-            true => Ok(()),
-            false => self.apply(&self.name, drafts, model, FILLED_AT_ONCE, written),
+        if let Some(why) = self.apply(drafts, Some(model))? {
+            tracing::warn!(why, "earlier memories wait for their vectors");
         }
+        Ok(())
     }
 }
 
-/// Fingerprint and dimension of the text leg of memories with this model.
-pub(super) fn leg_of(model: &dyn Embedder) -> (crate::id::Fingerprint, usize) {
+/// Fingerprint and dimension of a text leg.
+pub(super) type TextLeg = (Fingerprint, usize);
+
+/// The text leg of memories with this model.
+pub(super) fn leg_of(model: &dyn Embedder) -> TextLeg {
     (leg_fingerprint(model.fingerprint(), WORDING), model.dimension())
 }
 

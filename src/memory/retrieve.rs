@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 
 use super::MemoryError;
-use super::collection::{Collection, leg_of};
+use super::collection::{Collection, TextLeg, leg_of};
 use crate::embed::{Embedder, Leg};
 use crate::id::PointId;
 use crate::search::fusion::{LegRanking, fuse};
 use crate::search::{LegName, LegState, Mode, Query, Request, SearchError};
-use crate::store::{Point, Probe, Schema};
+use crate::store::{Point, Probe};
 
 /// Candidates asked of each leg at least.
 const DEPTH: usize = 100;
@@ -47,30 +47,44 @@ impl Collection<'_> {
         if query.text.is_empty() {
             return Err(SearchError::EmptyQuery.into());
         }
-        let Some((name, schema)) = self.schema()? else {
-            return Ok(Answer { hits: Vec::new(), legs: Vec::new() });
+        let words = (request.mode != Mode::Dense && !query.terms.is_empty()).then_some(query.terms);
+        let vector = match request.mode {
+            Mode::Lexical => None,
+            Mode::Hybrid | Mode::Dense => Some(vector(&query.text, model)?),
         };
-        let mut probes = Vec::new();
-        let mut legs = vec![(LegName::Lexical, LegState::Off)];
-        if request.mode != Mode::Dense && !query.terms.is_empty() {
-            legs.clear();
-            probes.push((LegName::Lexical, Probe::Terms(query.terms.clone())));
-        }
         let dense = LegName::Dense(Leg::Text);
-        if request.mode == Mode::Lexical {
-            legs.push((dense, LegState::Off));
-        } else {
-            match vector(&query.text, &schema, model)? {
-                Ok(vector) => probes.push((dense, Probe::Vector(Leg::Text, vector))),
-                Err(reason) if request.mode == Mode::Dense => {
-                    return Err(SearchError::NoDense { reason }.into());
-                }
-                Err(reason) => legs.push((dense, LegState::Unavailable(reason))),
-            }
-        }
-        let (names, probes): (Vec<LegName>, Vec<Probe>) = probes.into_iter().unzip();
         let depth = DEPTH.max(request.limit.saturating_mul(3));
-        let found = self.database.search(name, &probes, &request.filter, depth)?;
+        let mut legs = Vec::new();
+        let mut names = Vec::new();
+        let found = self.read(|name, schema| {
+            (legs, names) = (Vec::new(), Vec::new());
+            let mut probes = Vec::new();
+            match &words {
+                Some(terms) => {
+                    names.push(LegName::Lexical);
+                    probes.push(Probe::Terms(terms.clone()));
+                }
+                None => legs.push((LegName::Lexical, LegState::Off)),
+            }
+            match &vector {
+                Some(Ok((leg, vector))) if schema.legs[Leg::Text.index()].as_ref() == Some(leg) => {
+                    names.push(dense);
+                    probes.push(Probe::Vector(Leg::Text, vector.clone()));
+                }
+                Some(Ok(_)) => {
+                    let why =
+                        "what is kept has vectors of another model, or none: what is written next mends it";
+                    legs.push((dense, LegState::Unavailable(why.to_owned())));
+                }
+                Some(Err(why)) => legs.push((dense, LegState::Unavailable(why.clone()))),
+                None => legs.push((dense, LegState::Off)),
+            }
+            self.database.search(name, &probes, &request.filter, depth)
+        })?;
+        if let (Mode::Dense, Some((_, LegState::Unavailable(reason)))) = (request.mode, legs.last()) {
+            return Err(SearchError::NoDense { reason: reason.clone() }.into());
+        }
+        let found = found.unwrap_or_default();
         let mut points: HashMap<PointId, Point> = HashMap::new();
         let mut rankings = Vec::new();
         for (leg, mut scored) in names.iter().zip(found) {
@@ -90,25 +104,19 @@ impl Collection<'_> {
     }
 }
 
-/// The query's vector, or why it has none.
+/// The query's vector with the leg that it can be compared with, or why it has none.
 fn vector(
     text: &str,
-    schema: &Schema,
     model: Result<&mut dyn Embedder, String>,
-) -> Result<Result<Vec<f32>, String>, MemoryError> {
+) -> Result<Result<(TextLeg, Vec<f32>), String>, MemoryError> {
     let model = match model {
         Ok(model) => model,
         Err(reason) => return Ok(Err(reason)),
     };
-    if schema.legs[Leg::Text.index()] != Some(leg_of(model)) {
-        return Ok(Err(
-            "what is stored is of another model: the next memory that is written moves it".to_owned()
-        ));
-    }
     let (tokens, limit) = (model.count_tokens(text), model.max_tokens());
     if tokens > limit {
         return Ok(Err(format!("the query has {tokens} tokens and its model reads {limit}: shorten it")));
     }
     let vector = model.embed(text).map_err(|source| SearchError::Embed { leg: Leg::Text, source })?;
-    Ok(Ok(vector))
+    Ok(Ok((leg_of(model), vector)))
 }

@@ -16,14 +16,15 @@ use crate::path::RepoPath;
 
 mod codec;
 #[cfg(test)]
-mod contract;
+pub(crate) mod contract;
 pub mod embedded;
 mod error;
 mod globs;
+mod kept_terms;
 pub mod qdrant;
 #[cfg(test)]
 #[path = "../../tests/qdrant_server/mod.rs"]
-mod qdrant_server;
+pub(crate) mod qdrant_server;
 mod record;
 mod schema;
 
@@ -135,7 +136,7 @@ pub enum Probe {
 pub struct Scored {
     /// The leg's score; higher is better.
     pub score: f32,
-    /// The point (`terms` is left empty: it is not kept).
+    /// The point, without its `terms`: decoding them costs, and nobody who searches asks.
     pub point: Point,
 }
 
@@ -218,7 +219,17 @@ pub trait Store: Send + Sync {
         filter: &Filter,
         limit: usize,
     ) -> Result<Vec<Vec<Scored>>, StoreError>;
-    /// All points, in order of id (without `terms`); for verification and transfer.
+    /// The vectors of these keys that are there in a leg, in any order, each once. A provider
+    /// may give one scaled to length 1, which is the same to a cosine.
+    fn vectors(
+        &self,
+        db: &DatabaseName,
+        collection: &CollectionName,
+        leg: Leg,
+        keys: &[VectorKey],
+    ) -> Result<Vec<(VectorKey, Vec<f32>)>, StoreError>;
+    /// All points as they were put, `terms` included, in order of id; for verification and
+    /// transfer. What was visited before an error is of one state.
     fn scan(
         &self,
         db: &DatabaseName,

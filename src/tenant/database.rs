@@ -123,6 +123,16 @@ impl Database {
         self.store.vector_keys(&self.name, collection, leg)
     }
 
+    /// See [`Store::vectors`].
+    pub fn vectors(
+        &self,
+        collection: &CollectionName,
+        leg: Leg,
+        keys: &[VectorKey],
+    ) -> Result<Vec<(VectorKey, Vec<f32>)>, StoreError> {
+        self.store.vectors(&self.name, collection, leg, keys)
+    }
+
     /// See [`Store::search`].
     pub fn search(
         &self,
@@ -139,9 +149,18 @@ impl Database {
         self.store.scan(&self.name, collection, visit)
     }
 
-    /// See [`Store::check`].
+    /// See [`Store::check`]; what is said of the database is damage too if it cannot be read.
     pub fn check(&self, collection: &CollectionName) -> Result<Vec<String>, StoreError> {
-        self.store.check(&self.name, collection)
+        let mut damages = self.store.check(&self.name, collection)?;
+        match self.info() {
+            Ok(_) => {}
+            Err(StoreError::NoDatabase { .. }) => {
+                damages.push(format!("database {}: whose it is, is not there", self.name));
+            }
+            Err(error @ StoreError::Corrupt { .. }) => damages.push(error.to_string()),
+            Err(error) => return Err(error),
+        }
+        Ok(damages)
     }
 
     /// See [`Store::stats`].

@@ -38,6 +38,14 @@ impl Catalogue {
         Ok(Database::new(&self.store, name.clone(), kind, source, Role::Admin))
     }
 
+    /// The database that `other` is in its own store: of its name, kind, source and age.
+    /// Creates it, if it is not there.
+    pub fn create_like(&self, other: &Database) -> Result<Database, CatalogueError> {
+        let info = other.info()?;
+        self.store.create_database(other.name(), &info)?;
+        Ok(self.open(other.name())?)
+    }
+
     /// Creates the database of an organisation, if it is not there.
     pub fn create_organisation(&self, name: &DatabaseName) -> Result<Database, CatalogueError> {
         naming::check_organisation(name)?;

@@ -59,12 +59,13 @@ fn tenants_see_their_own_data_alone() {
 /// Every operation of a database, by name.
 type Operation = (&'static str, Role, fn(&Database, &CollectionName) -> Result<(), StoreError>);
 
-const OPERATIONS: [Operation; 14] = [
+const OPERATIONS: [Operation; 15] = [
     ("info", Role::Read, |db, _| db.info().map(drop)),
     ("collections", Role::Read, |db, _| db.collections().map(drop)),
     ("schema", Role::Read, |db, name| db.schema(name).map(drop)),
     ("snapshot", Role::Read, |db, name| db.snapshot(name).map(drop)),
     ("vector_keys", Role::Read, |db, name| db.vector_keys(name, crate::embed::Leg::Text).map(drop)),
+    ("vectors", Role::Read, |db, name| db.vectors(name, crate::embed::Leg::Text, &[]).map(drop)),
     ("search", Role::Read, |db, name| db.search(name, &[], &Filter::default(), 1).map(drop)),
     ("scan", Role::Read, |db, name| db.scan(name, &mut drop)),
     ("check", Role::Read, |db, name| db.check(name).map(drop)),
@@ -170,6 +171,25 @@ fn the_owner_of_a_machine_sees_and_removes_every_database() {
     }
     assert!(catalogue.names().unwrap().is_empty());
     assert!(matches!(catalogue.open(&found[0]), Err(StoreError::NoDatabase { .. })));
+}
+
+#[test]
+fn a_database_is_made_like_that_of_another_store() {
+    let [first, second] = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+    let [from, to] =
+        [&first, &second].map(|data| router(data.path()).catalogue(&MachineOwner::at_the_command_line()));
+    let original = from.create_project(&local("/src/demo")).unwrap();
+    let made = to.create_like(&original).unwrap();
+    assert_eq!((made.name(), made.info().unwrap()), (original.name(), original.info().unwrap()));
+    to.create_like(&original).unwrap();
+    // Its project finds it, and one of another path with its name is not it.
+    let own = router(second.path()).database(&local("/src/demo")).unwrap();
+    assert_eq!(own.info().unwrap(), original.info().unwrap());
+    let [a, b] = ["/src/worktree-21799", "/src/worktree-36824"].map(local);
+    to.create_project(&a).unwrap();
+    let other = from.create_project(&b).unwrap();
+    let error = to.create_like(&other).err();
+    assert!(matches!(error, Some(CatalogueError::Store(StoreError::DatabaseCollision { .. }))), "{error:?}");
 }
 
 fn tenants() -> impl Strategy<Value = TenantContext> {

@@ -8,6 +8,7 @@ mod answer;
 mod database;
 mod doctor;
 mod memory;
+mod migration;
 mod outcome;
 mod registry;
 mod status;
@@ -26,6 +27,7 @@ pub use memory::{
     Checkpoint, CheckpointHit, Commits, MemoryAnswer, MemoryDeleted, MemoryList, MemoryWritten, Reference,
     Remediation, RemediationHit, Resumed,
 };
+pub use migration::{MigratedCollection, Migration, Sent};
 pub use outcome::{Chunks, Files, Ms, Outcome, OutcomeBytes, Vectors};
 pub use registry::{List, ListedWorktree};
 pub use status::{

@@ -195,7 +195,8 @@ impl Freshness {
         let at = short(&self.indexed_commit);
         let mut text = match (self.pending, self.complete) {
             (_, false) => format!("partly indexed at {at}"),
-            (0, true) => format!("fresh at {at}"),
+            (0, true) if self.fresh => format!("fresh at {at}"),
+            (0, true) => format!("indexed at {at}, and something may have changed since"),
             (1, true) => format!("indexed at {at}, 1 file may have changed since"),
             (pending, true) => format!("indexed at {at}, {pending} files may have changed since"),
         };
@@ -215,5 +216,35 @@ impl Freshness {
             _ => {}
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sentence_claims_no_more_than_is_known() {
+        let commit = Some("0123456789abcdef".to_owned());
+        let fresh = Freshness {
+            fresh: true,
+            complete: true,
+            indexed_commit: commit.clone(),
+            head: Head { commit, ..Head::default() },
+            watch: Some(Watch::default()),
+            ..Freshness::default()
+        };
+        assert_eq!(fresh.sentence(), "fresh at 0123456789");
+        let cases = [
+            // A run failed, or one is under way.
+            (Freshness { fresh: false, ..fresh.clone() }, "something may have changed"),
+            (Freshness { fresh: false, pending: 2, ..fresh.clone() }, "2 files may have changed"),
+            (Freshness { fresh: false, complete: false, ..fresh.clone() }, "partly indexed"),
+            (Freshness { fresh: false, watch: None, ..fresh.clone() }, "`indexer once`"),
+        ];
+        for (freshness, expected) in cases {
+            let sentence = freshness.sentence();
+            assert!(sentence.contains(expected) && !sentence.contains("fresh at"), "{sentence}");
+        }
     }
 }

@@ -17,6 +17,7 @@
 //! | `several` | one search over several worktrees |
 //! | `service` | the daemon as a service: what is written, what the manager is told |
 //! | `registry` | worktrees are added, listed and removed |
+//! | `migrate` | an index and memories come to a Qdrant server and back, whole |
 //! | `memory` | checkpoints and remediations: kept by one process, found by another |
 //! | `daemon` | the running daemon, started, asked, stopped and killed from outside |
 //! | `hostile` | hostile files, damaged state, refused and full disks: an answer each, never a lost index |
@@ -29,6 +30,7 @@ mod harness;
 mod hostile;
 mod kill;
 mod memory;
+mod migrate;
 mod ops;
 mod pipeline;
 mod property;

@@ -34,7 +34,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     // numbers
     ("embed", &["config", "id", "state_dir"]),
     // where it rests
-    ("store", &["embed", "id", "language", "manifest", "path", "skip", "state_dir", "telemetry"]),
+    ("store", &["embed", "id", "language", "lexical", "manifest", "path", "skip", "state_dir", "telemetry"]),
     ("tenant", &["embed", "id", "manifest", "path", "store"]),
     // use cases
     (
@@ -82,6 +82,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "tenant",
         ],
     ),
+    ("migrate", &["embed", "id", "manifest", "path", "store", "tenant"]),
     // It puts the parts together (`textify`'s version is part of the options), and so
     // names `store`'s types; that it calls no store is held below, by the trait.
     (
@@ -93,6 +94,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "id",
             "index",
             "memory",
+            "migrate",
             "path",
             "search",
             "state_dir",
@@ -101,7 +103,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "textify",
         ],
     ),
-    ("wire", &["embed", "git", "id", "index", "language", "memory", "path", "search", "store"]),
+    ("wire", &["embed", "git", "id", "index", "language", "memory", "migrate", "path", "search", "store"]),
     // doors
     (
         "daemon",
@@ -134,6 +136,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "language",
             "manifest",
             "memory",
+            "migrate",
             "path",
             "search",
             "skip",

@@ -7,10 +7,12 @@ use ::qdrant_client::qdrant::payload_index_params::IndexParams;
 use ::qdrant_client::qdrant::value::Kind;
 use ::qdrant_client::qdrant::vectors_config::Config;
 use ::qdrant_client::qdrant::*;
+use half::f16;
 use tonic::Status;
 
-use super::path;
-use super::point::{Id, Point, Vector};
+use super::facet::Values;
+use super::path::{self, Path};
+use super::point::{self, Id, Point, Vector};
 
 /// All that the server knows.
 #[derive(Default)]
@@ -21,19 +23,39 @@ pub(super) struct Data {
 
 pub(super) struct Collection {
     config: CollectionConfig,
-    /// Dimension of each dense vector.
-    dense: BTreeMap<String, u64>,
+    dense: BTreeMap<String, Dense>,
     /// Each sparse vector, and whether its terms weigh by their rarity.
     pub(super) sparse: BTreeMap<String, bool>,
-    indexes: BTreeMap<String, PayloadIndexParams>,
+    pub(super) indexes: BTreeMap<String, Index>,
     pub(super) points: BTreeMap<Id, Point>,
     /// Number of the last operation.
     pub(super) operation: u64,
 }
 
+struct Dense {
+    dimension: u64,
+    /// Kept in half precision.
+    half: bool,
+}
+
+/// A payload index. It makes nothing faster here; facets are of it.
+pub(super) struct Index {
+    pub(super) field_type: FieldType,
+    params: Option<PayloadIndexParams>,
+    pub(super) at: Path,
+    /// Has seen no point yet.
+    pub(super) new: bool,
+    /// All values that were ever there.
+    pub(super) seen: Values,
+}
+
 impl Collection {
+    pub(super) fn is_dense(&self, vector: &str) -> bool {
+        self.dense.contains_key(vector)
+    }
+
     pub(super) fn has_vector(&self, name: &str) -> Result<(), Status> {
-        if self.dense.contains_key(name) || self.sparse.contains_key(name) {
+        if self.is_dense(name) || self.sparse.contains_key(name) {
             return Ok(());
         }
         Err(Status::invalid_argument(format!("Wrong input: Not existing vector name error: {name}")))
@@ -43,7 +65,7 @@ impl Collection {
     pub(super) fn fits(&self, name: &str, vector: &Vector) -> Result<(), Status> {
         self.has_vector(name)?;
         match (vector, self.dense.get(name)) {
-            (Vector::Dense(values), Some(dimension)) if values.len() as u64 != *dimension => {
+            (Vector::Dense(values), Some(Dense { dimension, .. })) if values.len() as u64 != *dimension => {
                 let got = values.len();
                 Err(Status::invalid_argument(format!(
                     "Wrong input: Vector dimension error: expected dim: {dimension}, got {got}"
@@ -56,9 +78,14 @@ impl Collection {
         }
     }
 
-    /// The index of the field, if there is one.
-    pub(super) fn index(&self, field: &str) -> Option<&IndexParams> {
-        self.indexes.get(field)?.index_params.as_ref()
+    /// A vector as it is kept, and compared: every dense one by cosine.
+    pub(super) fn kept(&self, name: &str, vector: Vector) -> Vector {
+        let Vector::Dense(values) = vector else { return vector };
+        let mut values = point::normalized(values);
+        if self.dense.get(name).is_some_and(|dense| dense.half) {
+            values.iter_mut().for_each(|x| *x = f16::from_f32(*x).to_f32());
+        }
+        Vector::Dense(values)
     }
 }
 
@@ -111,18 +138,26 @@ pub(super) fn create(
         }
         Some(Config::ParamsMap(params)) => {
             for (name, params) in &params.map {
-                if params.distance() != Distance::Cosine || params.multivector_config.is_some() {
-                    return Err(Status::unimplemented("distances other than cosine are not served"));
+                let datatype = params.datatype();
+                if params.distance() != Distance::Cosine
+                    || params.multivector_config.is_some()
+                    || !matches!(datatype, Datatype::Default | Datatype::Float32 | Datatype::Float16)
+                {
+                    return Err(Status::unimplemented("only cosine of float32 and float16 is served"));
                 }
                 if !(1..=65_536).contains(&params.size) {
                     return Err(Status::invalid_argument("Validation error in body: [vectors_config: size]"));
                 }
-                dense.insert(name.clone(), params.size);
+                let half = datatype == Datatype::Float16;
+                dense.insert(name.clone(), Dense { dimension: params.size, half });
             }
         }
         None => {}
     }
     let sparse = request.sparse_vectors_config.iter().flat_map(|sparse| &sparse.map);
+    if sparse.clone().any(|(_, params)| params.index.is_some_and(|index| index.datatype.is_some())) {
+        return Err(Status::unimplemented("sparse vectors of another type than float32 are not served"));
+    }
     let sparse = sparse.map(|(name, params)| (name.clone(), params.modifier() == Modifier::Idf)).collect();
     let params = CollectionParams {
         shard_number: request.shard_number.unwrap_or(1),
@@ -152,16 +187,14 @@ pub(super) fn get(
 ) -> Result<GetCollectionInfoResponse, Status> {
     let collection = data.collection(&request.collection_name)?;
     let mut payload_schema = std::collections::HashMap::new();
-    for (field, params) in &collection.indexes {
-        let at = path::parse(field)?;
+    for (field, index) in &collection.indexes {
         let has = |point: &&Point| {
-            path::values(&point.payload, &at).into_iter().any(|value| indexed(params, value))
+            path::values(&point.payload, &index.at).into_iter().any(|value| indexed(index.field_type, value))
         };
-        let points = collection.points.values().filter(has).count() as u64;
         let info = PayloadSchemaInfo {
-            data_type: schema_type(params).into(),
-            params: Some(params.clone()),
-            points: Some(points),
+            data_type: schema_type(index.field_type).into(),
+            params: index.params.clone(),
+            points: Some(collection.points.values().filter(has).count() as u64),
         };
         payload_schema.insert(field.clone(), info);
     }
@@ -198,7 +231,13 @@ pub(super) fn update(
     request: UpdateCollection,
 ) -> Result<CollectionOperationResponse, Status> {
     let metadata = path::accept(request.metadata)?;
-    path::merge(&mut data.collection(&request.collection_name)?.config.metadata, &metadata);
+    let collection = data.collection(&request.collection_name)?;
+    if let Some(vectors_config_diff::Config::ParamsMap(params)) =
+        request.vectors_config.and_then(|diff| diff.config)
+    {
+        params.map.keys().try_for_each(|name| collection.has_vector(name))?;
+    }
+    path::merge(&mut collection.config.metadata, &metadata);
     done(true)
 }
 
@@ -268,15 +307,22 @@ pub(super) fn create_field_index(
     data: &mut Data,
     request: CreateFieldIndexCollection,
 ) -> Result<PointsOperationResponse, Status> {
-    let wait = request.wait;
-    path::parse(&request.field_name)?;
+    let at = path::parse(&request.field_name)?;
     let collection = data.collection(&request.collection_name)?;
-    let params = match request.field_index_params {
-        Some(params) if params.index_params.is_some() => params,
-        _ => PayloadIndexParams { index_params: Some(default_index(request.field_type())) },
+    let params = request.field_index_params.as_ref();
+    let field_type = match params.and_then(|params| params.index_params.as_ref()) {
+        Some(params) => type_of(params),
+        None if request.field_type.is_none() => {
+            return Err(Status::invalid_argument("cannot convert field_type"));
+        }
+        None => request.field_type(),
     };
-    collection.indexes.insert(request.field_name, params);
-    Ok(collection.answered(wait))
+    if field_type == FieldType::Text {
+        return Err(Status::unimplemented("full-text indexes, which change what matches, are not served"));
+    }
+    let index = Index { field_type, params: request.field_index_params, at, new: true, seen: Values::new() };
+    collection.indexes.insert(request.field_name, index);
+    Ok(collection.answered(request.wait))
 }
 
 pub(super) fn delete_field_index(
@@ -292,6 +338,7 @@ impl Collection {
     /// Counts an operation, and answers it: everything is done at once, and said to be
     /// so only to who waits.
     pub(super) fn answered(&mut self, wait: Option<bool>) -> PointsOperationResponse {
+        self.let_indexes_see();
         self.operation += 1;
         let status = if wait == Some(true) { UpdateStatus::Completed } else { UpdateStatus::Acknowledged };
         let result = UpdateResult { operation_id: Some(self.operation), status: status.into() };
@@ -299,50 +346,43 @@ impl Collection {
     }
 }
 
-fn default_index(field_type: FieldType) -> IndexParams {
+fn type_of(params: &IndexParams) -> FieldType {
+    match params {
+        IndexParams::KeywordIndexParams(_) => FieldType::Keyword,
+        IndexParams::IntegerIndexParams(_) => FieldType::Integer,
+        IndexParams::FloatIndexParams(_) => FieldType::Float,
+        IndexParams::GeoIndexParams(_) => FieldType::Geo,
+        IndexParams::TextIndexParams(_) => FieldType::Text,
+        IndexParams::BoolIndexParams(_) => FieldType::Bool,
+        IndexParams::DatetimeIndexParams(_) => FieldType::Datetime,
+        IndexParams::UuidIndexParams(_) => FieldType::Uuid,
+    }
+}
+
+fn schema_type(field_type: FieldType) -> PayloadSchemaType {
     match field_type {
-        FieldType::Keyword => IndexParams::KeywordIndexParams(KeywordIndexParams::default()),
-        FieldType::Integer => IndexParams::IntegerIndexParams(IntegerIndexParams::default()),
-        FieldType::Float => IndexParams::FloatIndexParams(FloatIndexParams::default()),
-        FieldType::Geo => IndexParams::GeoIndexParams(GeoIndexParams::default()),
-        FieldType::Text => IndexParams::TextIndexParams(TextIndexParams::default()),
-        FieldType::Bool => IndexParams::BoolIndexParams(BoolIndexParams::default()),
-        FieldType::Datetime => IndexParams::DatetimeIndexParams(DatetimeIndexParams::default()),
-        FieldType::Uuid => IndexParams::UuidIndexParams(UuidIndexParams::default()),
+        FieldType::Keyword => PayloadSchemaType::Keyword,
+        FieldType::Integer => PayloadSchemaType::Integer,
+        FieldType::Float => PayloadSchemaType::Float,
+        FieldType::Geo => PayloadSchemaType::Geo,
+        FieldType::Text => PayloadSchemaType::Text,
+        FieldType::Bool => PayloadSchemaType::Bool,
+        FieldType::Datetime => PayloadSchemaType::Datetime,
+        FieldType::Uuid => PayloadSchemaType::Uuid,
     }
 }
 
-fn schema_type(params: &PayloadIndexParams) -> PayloadSchemaType {
-    match &params.index_params {
-        Some(IndexParams::KeywordIndexParams(_)) => PayloadSchemaType::Keyword,
-        Some(IndexParams::IntegerIndexParams(_)) => PayloadSchemaType::Integer,
-        Some(IndexParams::FloatIndexParams(_)) => PayloadSchemaType::Float,
-        Some(IndexParams::GeoIndexParams(_)) => PayloadSchemaType::Geo,
-        Some(IndexParams::TextIndexParams(_)) => PayloadSchemaType::Text,
-        Some(IndexParams::BoolIndexParams(_)) => PayloadSchemaType::Bool,
-        Some(IndexParams::DatetimeIndexParams(_)) => PayloadSchemaType::Datetime,
-        Some(IndexParams::UuidIndexParams(_)) => PayloadSchemaType::Uuid,
-        None => PayloadSchemaType::UnknownType,
-    }
-}
-
-/// Whether the index holds the value, or an item of it.
-fn indexed(params: &PayloadIndexParams, value: &Value) -> bool {
-    match (&value.kind, &params.index_params) {
-        (Some(Kind::ListValue(ListValue { values })), _) => values.iter().any(|value| indexed(params, value)),
-        (Some(Kind::StringValue(_)), Some(kind)) => !matches!(
-            kind,
-            IndexParams::IntegerIndexParams(_)
-                | IndexParams::FloatIndexParams(_)
-                | IndexParams::GeoIndexParams(_)
-                | IndexParams::BoolIndexParams(_)
-        ),
-        (Some(Kind::IntegerValue(_)), Some(kind)) => {
-            matches!(kind, IndexParams::IntegerIndexParams(_) | IndexParams::FloatIndexParams(_))
-        }
-        (Some(Kind::DoubleValue(_)), Some(kind)) => matches!(kind, IndexParams::FloatIndexParams(_)),
-        (Some(Kind::BoolValue(_)), Some(kind)) => matches!(kind, IndexParams::BoolIndexParams(_)),
-        (Some(Kind::StructValue(_)), Some(kind)) => matches!(kind, IndexParams::GeoIndexParams(_)),
-        _ => false,
+/// Whether an index of this type holds the value, or an item of it. What the real server
+/// counts of mixed types and after changes is not exact.
+fn indexed(field_type: FieldType, value: &Value) -> bool {
+    use FieldType::{Bool, Datetime, Float, Geo, Integer, Keyword, Text, Uuid};
+    match &value.kind {
+        Some(Kind::ListValue(ListValue { values })) => values.iter().any(|value| indexed(field_type, value)),
+        Some(Kind::StringValue(_)) => matches!(field_type, Keyword | Text | Datetime | Uuid),
+        Some(Kind::IntegerValue(_)) => matches!(field_type, Integer | Float),
+        Some(Kind::DoubleValue(_)) => field_type == Float,
+        Some(Kind::BoolValue(_)) => field_type == Bool,
+        Some(Kind::StructValue(_)) => field_type == Geo,
+        None | Some(Kind::NullValue(_)) => false,
     }
 }

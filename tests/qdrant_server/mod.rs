@@ -10,12 +10,17 @@
 //! - equal scores are ordered by id, where the real server has no fixed order;
 //! - the IDF counts live points only, where the real server counts deleted ones until
 //!   it optimizes the segment;
-//! - `get` shows the configuration as it was given, without the server's defaults.
+//! - `get` shows the configuration as it was given, without the server's defaults;
+//! - a condition means the same whether its field has an index or not, where the real
+//!   server's index does not know values of another type than its own;
+//! - a null that is set on a point without any payload is dropped, as on any other,
+//!   where the real server keeps it.
 //!
 //! It must use nothing of this crate: it is compiled into the unit tests and into the
 //! integration tests alike.
 
 mod collection;
+mod facet;
 mod filter;
 mod gate;
 mod path;
@@ -28,6 +33,8 @@ mod tests;
 mod write;
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
@@ -35,6 +42,7 @@ use ::qdrant_client::qdrant::collections_server::CollectionsServer;
 use ::qdrant_client::qdrant::points_server::PointsServer;
 use ::qdrant_client::qdrant::qdrant_server::QdrantServer as HealthServer;
 use tokio::net::TcpSocket;
+use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic::transport::Server;
@@ -48,18 +56,14 @@ pub(crate) struct QdrantServer {
     service: Service,
     orders: Arc<Mutex<Orders>>,
     address: SocketAddr,
-    state: State,
+    running: Option<Running>,
+    /// Holds the port while nothing runs, without listening, so that nobody else gets it.
+    reserved: Option<TcpSocket>,
 }
 
-enum State {
-    Running {
-        stop: oneshot::Sender<()>,
-        thread: JoinHandle<()>,
-    },
-    /// The port stays bound, without listening, so that nobody else gets it.
-    Stopped(TcpSocket),
-    /// Only inside of [`QdrantServer::stop`] and [`QdrantServer::restart`].
-    Changing,
+struct Running {
+    stop: oneshot::Sender<()>,
+    thread: JoinHandle<()>,
 }
 
 impl QdrantServer {
@@ -74,12 +78,13 @@ impl QdrantServer {
     }
 
     fn new(orders: Orders) -> QdrantServer {
-        let socket = bind(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        let socket = free_port();
         let mut server = QdrantServer {
             service: Service::default(),
             orders: Arc::new(Mutex::new(orders)),
             address: socket.local_addr().expect("a bound socket has an address"),
-            state: State::Stopped(socket),
+            running: None,
+            reserved: Some(socket),
         };
         server.restart();
         server
@@ -92,37 +97,39 @@ impl QdrantServer {
 
     /// Closes the port and cuts all connections; the data stays.
     pub(crate) fn stop(&mut self) {
-        match std::mem::replace(&mut self.state, State::Changing) {
-            State::Running { stop, thread } => {
-                drop(stop);
-                thread.join().expect("the server does not panic");
-                self.state = State::Stopped(bind(self.address));
-            }
-            stopped => self.state = stopped,
+        if self.halt() {
+            self.reserved = Some(bind(self.address).expect("nobody else takes the port"));
         }
     }
 
     /// Serves again after [`QdrantServer::stop`]: same port, same data.
     pub(crate) fn restart(&mut self) {
-        match std::mem::replace(&mut self.state, State::Changing) {
-            State::Stopped(socket) => self.state = serve(socket, self.service.clone(), &self.orders),
-            running => self.state = running,
+        if let Some(socket) = self.reserved.take() {
+            self.running = Some(serve(socket, self.service.clone(), &self.orders));
         }
     }
 
+    /// Whether it was running.
+    fn halt(&mut self) -> bool {
+        let Some(Running { stop, thread }) = self.running.take() else { return false };
+        drop(stop);
+        thread.join().is_ok()
+    }
+
     /// The next `calls` calls fail with `code`, and do nothing. Health checks, which the
-    /// client makes of itself, are neither failed nor counted here.
+    /// client makes of itself, neither fail nor count, here and below.
     pub(crate) fn fail_next(&self, calls: usize, code: tonic::Code) {
         gate::locked(&self.orders).fail_next = Some((calls, code));
     }
 
     /// The call number `calls` from now (1: the next one) is done, and answers `code`
-    /// as if it were not.
+    /// as if it were not. Calls that were refused do not count.
     pub(crate) fn fail_after(&self, calls: usize, code: tonic::Code) {
         gate::locked(&self.orders).fail_after = Some((calls, code));
     }
 
-    /// Calls received so far, as `Service/Method`: `Points/Upsert`.
+    /// Calls received so far, health checks and refused ones among them, as
+    /// `Service/Method`: `Points/Upsert`.
     pub(crate) fn calls(&self) -> Vec<String> {
         gate::locked(&self.orders).calls.clone()
     }
@@ -135,26 +142,37 @@ impl QdrantServer {
 
 impl Drop for QdrantServer {
     fn drop(&mut self) {
-        self.stop();
+        self.halt();
     }
 }
 
+/// Ports below those that systems give to whoever asks for any: while a server is stopped, for
+/// a moment nobody holds its port.
+const PORTS: Range<u32> = 20_000..30_000;
+
+/// A socket on a port that nobody has. Each test begins to look at another place.
+fn free_port() -> TcpSocket {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let mut candidates = PORTS.map(|_| {
+        let number = std::process::id().wrapping_mul(61).wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed));
+        let port = PORTS.start + number % PORTS.len() as u32;
+        bind(SocketAddr::from((Ipv4Addr::LOCALHOST, u16::try_from(port).expect("a port"))))
+    });
+    candidates.find_map(Result::ok).expect("a free port")
+}
+
 /// A socket on the address that does not listen yet.
-fn bind(address: SocketAddr) -> TcpSocket {
-    let socket = TcpSocket::new_v4().expect("a socket");
+fn bind(address: SocketAddr) -> std::io::Result<TcpSocket> {
+    let socket = TcpSocket::new_v4()?;
     // Connections that were cut keep the port busy for a minute otherwise.
-    socket.set_reuseaddr(true).expect("an option of every socket");
-    socket.bind(address).expect("a free port");
-    socket
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    Ok(socket)
 }
 
 /// Serves on a thread and a runtime of its own: dropping the runtime cuts every connection.
-fn serve(socket: TcpSocket, service: Service, orders: &Arc<Mutex<Orders>>) -> State {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(1)
-        .enable_all()
-        .build()
-        .expect("a runtime for the server");
+fn serve(socket: TcpSocket, service: Service, orders: &Arc<Mutex<Orders>>) -> Running {
+    let runtime = Builder::new_current_thread().enable_all().build().expect("a runtime for the server");
     let listener = {
         let _inside = runtime.enter();
         socket.listen(1024).expect("a bound socket listens")
@@ -187,5 +205,5 @@ fn serve(socket: TcpSocket, service: Service, orders: &Arc<Mutex<Orders>>) -> St
             }
         });
     });
-    State::Running { stop, thread }
+    Running { stop, thread }
 }

@@ -1,7 +1,7 @@
 //! The query call: nearest by dense or sparse vector, over all points or over what
 //! prefetches found, and their fusion by rank.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ::qdrant_client::qdrant::query::Variant;
 use ::qdrant_client::qdrant::*;
@@ -112,11 +112,10 @@ impl Collection {
                 ));
             }
             (Some(Variant::Nearest(input)), None) => {
-                let among: HashSet<String> = sources.iter().flatten().map(|(id, _)| id.to_string()).collect();
+                let among: BTreeSet<&Id> = sources.iter().flatten().map(|(id, _)| id).collect();
                 let mut nearest = self.nearest(input, stage, filter)?;
                 nearest.retain(|(id, score)| {
-                    (leaf || among.contains(&id.to_string()))
-                        && stage.score_threshold.is_none_or(|bound| *score > bound)
+                    (leaf || among.contains(id)) && stage.score_threshold.is_none_or(|bound| *score > bound)
                 });
                 nearest
             }
@@ -158,7 +157,7 @@ impl Collection {
         };
         self.fits(using, &wanted)?;
         let corpus = stage.params.as_ref().and_then(|params| params.idf.as_ref()?.corpus.as_ref());
-        let score = self.scorer(using, wanted, corpus)?;
+        let score = self.scorer(using, self.kept(using, wanted), corpus)?;
         let candidates = self.points.iter().filter(|(id, point)| test(&Subject::of(id, point)));
         let scored =
             candidates.filter_map(|(id, point)| Some((id.clone(), score(point.vectors.get(using)?)?)));
@@ -171,13 +170,10 @@ impl Collection {
     /// vector that shares no index with the query is no hit.
     fn scorer(&self, using: &str, wanted: Vector, corpus: Option<&Filter>) -> Result<Scorer, Status> {
         match wanted {
-            Vector::Dense(wanted) => {
-                let wanted = point::normalized(wanted);
-                Ok(Box::new(move |vector| match vector {
-                    Vector::Dense(values) => Some(wanted.iter().zip(values).map(|(a, b)| a * b).sum()),
-                    Vector::Sparse(_) => None,
-                }))
-            }
+            Vector::Dense(wanted) => Ok(Box::new(move |vector| match vector {
+                Vector::Dense(values) => Some(wanted.iter().zip(values).map(|(a, b)| a * b).sum()),
+                Vector::Sparse(_) => None,
+            })),
             Vector::Sparse(mut wanted) => {
                 if self.sparse.get(using) == Some(&true) {
                     self.weigh(using, &mut wanted, corpus)?;

@@ -12,7 +12,7 @@ use ::qdrant_client::qdrant::*;
 use tonic::{Request, Response, Status};
 
 use super::collection::Data;
-use super::{collection, gate, query, read, write};
+use super::{collection, facet, gate, query, read, write};
 
 /// All three services over one set of data.
 #[derive(Clone, Default)]
@@ -104,7 +104,7 @@ impl Points for Service {
         get(GetPoints) -> GetResponse = read::get;
         scroll(ScrollPoints) -> ScrollResponse = read::scroll;
         count(CountPoints) -> CountResponse = read::count;
-        facet(FacetCounts) -> FacetResponse = read::facet;
+        facet(FacetCounts) -> FacetResponse = facet::facet;
         query(QueryPoints) -> QueryResponse = query::query;
         query_batch(QueryBatchPoints) -> QueryBatchResponse = query::query_batch;
         create_vector_name(CreateVectorNameRequest) -> PointsOperationResponse;

@@ -189,13 +189,13 @@ impl Collection {
             let id = id.ok_or_else(|| Status::invalid_argument("Empty ID is not allowed"))?;
             let mut vectors = point::read_vectors(vectors)?;
             for (name, vector) in &mut vectors {
-                match (self.fits(name, vector), self.has_vector(name), &*vector) {
-                    (Ok(()), ..) => *vector = stored(std::mem::replace(vector, Vector::Dense(Vec::new()))),
-                    (Err(wrong), Ok(()), Vector::Dense(_)) if !self.sparse.contains_key(name) => {
+                match self.fits(name, vector) {
+                    Ok(()) => *vector = self.kept(name, vector.clone()),
+                    Err(wrong) if matches!(vector, Vector::Dense(_)) && self.is_dense(name) => {
                         let message = format!("{} for vector '{name}'", wrong.message());
                         return Err(Status::invalid_argument(message));
                     }
-                    (Err(wrong), ..) => failed = Err(wrong),
+                    Err(wrong) => failed = Err(wrong),
                 }
             }
             let point = Point { vectors, payload: path::accept(payload)?, version: self.operation + 1 };
@@ -227,7 +227,10 @@ impl Collection {
             if let Err(wrong) = vectors.iter().try_for_each(|(name, vector)| self.fits(name, vector)) {
                 failed = Err(wrong);
             }
-            let vectors = vectors.into_iter().map(|(name, vector)| (name, stored(vector)));
+            let vectors = vectors.into_iter().map(|(name, vector)| {
+                let vector = self.kept(&name, vector);
+                (name, vector)
+            });
             updates.entry(Id::read(&id)?).or_default().extend(vectors);
         }
         if failed.is_err() {
@@ -239,13 +242,5 @@ impl Collection {
             failed = failed.and(changed);
         }
         Ok(failed)
-    }
-}
-
-/// A vector as it is kept: every dense one is compared by cosine.
-fn stored(vector: Vector) -> Vector {
-    match vector {
-        Vector::Dense(values) => Vector::Dense(point::normalized(values)),
-        sparse => sparse,
     }
 }

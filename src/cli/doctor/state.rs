@@ -82,7 +82,7 @@ fn server(settings: &QdrantSettings, server: &QdrantStore) -> Check {
     let why = "each takes about 60 memory maps and 68 files of the server, which restarts in a minute with 300 \
                and reaches the usual vm.max_map_count near 1,100";
     Check::warning(NAME, format!("{found}: {why}")).remedy(
-        "`indexer migrate --from qdrant:collection --to qdrant:shared --collection all`, \
+        "`indexer migrate --from qdrant:collection --to qdrant:shared --collection all --drop-source`, \
          then store.qdrant.layout = \"shared\"",
     )
 }

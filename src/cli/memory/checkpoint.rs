@@ -70,7 +70,7 @@ struct Save {
     /// Another branch than the worktree's.
     #[arg(long, value_name = "NAME")]
     branch: Option<String>,
-    /// Another commit than the worktree's.
+    /// Another commit than the worktree's, by its full id.
     #[arg(long, value_name = "ID")]
     commit: Option<String>,
 }

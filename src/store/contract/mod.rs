@@ -83,7 +83,7 @@ pub(crate) fn record(points: &[Point]) -> FileRecord {
     }
 }
 
-/// A point as the store gives it back.
+/// A point as a search gives it back.
 pub(crate) fn stored(point: &Point) -> Point {
     Point { terms: Vec::new(), ..point.clone() }
 }
@@ -179,14 +179,61 @@ pub(crate) fn points_come_back_as_they_were_put(open: Open<'_>) {
     points[0].container = Some("outer::inner".to_owned());
     points[1].vectors = [None, None];
     points[2].terms = vec!["x".repeat(70_000), "long".to_owned()];
+    // As those of a chunk do, the terms begin with those of the text.
+    points[0].terms = ["fn", "pars", "token", "pars", "a"].map(str::to_owned).to_vec();
     let store = created(open, &points);
     points.sort_by_key(|point| point.id);
-    let expected: Vec<Point> = points.iter().map(stored).collect();
-    assert_eq!(scan(&*store), expected);
-    assert_eq!(scan(&*open()), expected);
+    assert_eq!(scan(&*store), points);
+    assert_eq!(scan(&*open()), points);
     let (db, collection) = names();
     assert_eq!(store.stats(&db, &collection).unwrap().vectors, [2, 0]);
-    assert_eq!(texts(&search(&*store, terms("long"), &Filter::default(), 5)), [""]);
+    let found = search(&*store, terms("long"), &Filter::default(), 5);
+    assert_eq!(texts(&found), [""]);
+    assert!(found[0].point.terms.is_empty());
+}
+
+/// Other terms alone are a change.
+pub(crate) fn terms_are_replaced(open: Open<'_>) {
+    let mut points = vec![point(b"a.rs", "", 0, "some text")];
+    let store = created(open, &points);
+    let (db, collection) = names();
+    for other in [&["some", "text", "more"][..], &["more"], &[], &["some", "text"]] {
+        points[0].terms = other.iter().map(|term| (*term).to_owned()).collect();
+        // Elsewhere too, which alone would need no new document.
+        points[0].lines = (points[0].lines.0 + 1, points[0].lines.1 + 1);
+        store.apply(&db, &collection, Batch { upsert: points.clone(), ..Batch::default() }).unwrap();
+        assert_eq!(scan(&*open()), points);
+        let found = search(&*store, terms("more"), &Filter::default(), 5);
+        assert_eq!(found.len(), usize::from(other.contains(&"more")));
+    }
+}
+
+pub(crate) fn vectors_are_given_back(open: Open<'_>) {
+    let (db, collection) = names();
+    // Two points of one text share a vector.
+    let mut points: Vec<Point> = (0..9).map(|i| point(b"a.rs", "", i, &format!("text {}", i / 2))).collect();
+    points[8].vectors = [None, None];
+    let store = created(open, &points);
+    let mut keys: Vec<VectorKey> = points.iter().filter_map(|point| point.vectors[0]).collect();
+    keys.push(VectorKey::of("of nobody"));
+    for store in [store, open()] {
+        let mut found = store.vectors(&db, &collection, Leg::Text, &keys).unwrap();
+        found.sort_by_key(|(key, _)| *key);
+        let mut expected: Vec<_> = (0..4).map(|i| format!("text {i}")).collect();
+        expected.sort_by_key(|text| VectorKey::of(text));
+        assert_eq!(found.len(), expected.len());
+        for ((key, found), text) in found.into_iter().zip(expected) {
+            let length = |vector: &[f32]| vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+            let (given, len) = (vector(&text), length(&found));
+            assert_eq!(key, VectorKey::of(&text));
+            let near = |(a, b): (&f32, &f32)| (a / len - b / length(&given)).abs() < 1e-6;
+            assert!(found.len() == given.len() && found.iter().zip(&given).all(near), "{found:?} {given:?}");
+        }
+        assert_eq!(store.vectors(&db, &collection, Leg::Text, &keys[9..]).unwrap(), []);
+        assert_eq!(store.vectors(&db, &collection, Leg::Code, &keys).unwrap(), []);
+    }
+    let missing = CollectionName::new("nothing").unwrap();
+    assert!(matches!(open().vectors(&db, &missing, Leg::Text, &keys), Err(StoreError::NotFound { .. })));
 }
 
 pub(crate) fn vectors_may_come_after_their_points(open: Open<'_>) {
@@ -268,7 +315,7 @@ pub(crate) fn a_reset_empties_points_and_manifest(open: Open<'_>) {
         BTreeMap::from([(path("c.rs"), Some(record(std::slice::from_ref(&new)))), (path("d.rs"), None)]);
     let batch = Batch { reset: true, upsert: vec![new.clone(), old[0].clone()], files, ..Batch::default() };
     store.apply(&db, &collection, batch).unwrap();
-    let mut expected = vec![stored(&new), stored(&old[0])];
+    let mut expected = vec![new, old[0].clone()];
     expected.sort_by_key(|point| point.id);
     assert_eq!(scan(&*open()), expected);
     let snapshot = open().snapshot(&db, &collection).unwrap();
@@ -319,7 +366,7 @@ impl Model {
             self.points.remove(id);
         }
         for point in &batch.upsert {
-            self.points.insert(point.id, stored(point));
+            self.points.insert(point.id, point.clone());
         }
         for (path, record) in &batch.files {
             match record {
@@ -403,11 +450,7 @@ pub(crate) fn any_history_equals_its_content(open: Open<'_>) {
                 prop_assert_eq!(found.iter().map(|hit| hit.point.id).collect::<Vec<_>>(), expected);
             }
             store.create(&db, &at_once, &schema()).unwrap();
-            let points: Vec<Point> = model
-                .points
-                .values()
-                .map(|p| Point { terms: p.text.split(' ').map(str::to_owned).collect(), ..p.clone() })
-                .collect();
+            let points: Vec<Point> = model.points.values().cloned().collect();
             let batch = Batch { vectors: with_vectors(&points), upsert: points, ..Batch::default() };
             store.apply(&db, &at_once, batch).unwrap();
             let probes = [
@@ -505,6 +548,8 @@ macro_rules! contract_suite {
             lifecycle
             a_new_collection_of_an_old_name_is_empty
             points_come_back_as_they_were_put
+            terms_are_replaced
+            vectors_are_given_back
             terms_rank_by_bm25
             vectors_rank_by_cosine
             vectors_may_come_after_their_points

@@ -133,7 +133,7 @@ pub(crate) fn filters_see_attributes_and_times(open: Open<'_>) {
         tagged("d", Some(u64::MAX - 1), &[("category", "main")]),
     ];
     let store = created(open, &points);
-    let mut expected: Vec<Point> = points.iter().map(stored).collect();
+    let mut expected = points.to_vec();
     expected.sort_by_key(|point| point.id);
     assert_eq!(scan(&*open()), expected);
     type Case<'a> = (&'a [(&'a str, &'a [&'a str])], Option<Range<u64>>, &'a str);

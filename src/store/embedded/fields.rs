@@ -18,6 +18,7 @@ use crate::language::Language;
 use crate::path::RepoPath;
 use crate::store::Point;
 use crate::store::codec::{Decoder, put_bytes, put_option, put_varint};
+use crate::store::kept_terms::KeptTerms;
 use crate::store::record::{put_keys, read_keys};
 
 /// Name of the tokenizer of [`Fields::terms`].
@@ -107,15 +108,27 @@ impl Fields {
         document
     }
 
-    /// The point in a stored document; `None` where it is damaged.
+    /// The point in a stored document, without its terms; `None` where it is damaged.
     pub(super) fn point(&self, document: &TantivyDocument) -> Option<Point> {
+        self.decode(document).map(|(point, _)| point)
+    }
+
+    /// The point in a stored document as it was put; `None` where it is damaged.
+    pub(super) fn point_with_terms(&self, document: &TantivyDocument) -> Option<Point> {
+        let (mut point, terms) = self.decode(document)?;
+        point.terms = terms.all(&point.text);
+        Some(point)
+    }
+
+    fn decode(&self, document: &TantivyDocument) -> Option<(Point, KeptTerms)> {
         decode_payload(document.get_first(self.payload)?.as_bytes()?)
     }
 
     /// Whether a stored document differs from that of `point` at most in its place.
     pub(super) fn differs_only_in_place(&self, document: &TantivyDocument, point: &Point) -> bool {
         let stored = document.get_first(self.payload).and_then(|payload| payload.as_bytes());
-        let Some((stored, former)) = stored.and_then(|bytes| Some((bytes, decode_payload(bytes)?))) else {
+        let Some((stored, (former, _))) = stored.and_then(|bytes| Some((bytes, decode_payload(bytes)?)))
+        else {
             return false;
         };
         let there = Point { bytes: former.bytes, lines: former.lines, ..point.clone() };
@@ -158,12 +171,11 @@ pub(super) fn attribute(name: &str, value: &str) -> Vec<u8> {
     keyword(format!("{name}\0{value}").as_bytes()).into_owned()
 }
 
-const PAYLOAD_VERSION: u8 = 3;
-/// Bytes of BLAKE3 of the terms, which are not kept, to tell whether they have changed.
-const TERMS_DIGEST: usize = 8;
+const PAYLOAD_VERSION: u8 = 4;
 
 /// Version, fields in order, CRC-32 of all before. Versions:
-/// 1: the first; 2: with a digest of the terms; 3: with attributes and time.
+/// 1: the first; 2: with a digest of the terms; 3: with attributes and time; 4: with the terms,
+/// and no digest of them.
 fn encode_payload(point: &Point) -> Vec<u8> {
     let mut out = Vec::with_capacity(point.text.len() + 192);
     out.push(PAYLOAD_VERSION);
@@ -179,9 +191,10 @@ fn encode_payload(point: &Point) -> Vec<u8> {
         put_varint(&mut out, u64::from(value));
     }
     put_keys(&mut out, &point.vectors);
-    let terms = ContentHash::of(point.terms.join("\n").as_bytes());
-    out.extend_from_slice(&terms.0[..TERMS_DIGEST]);
     put_bytes(&mut out, point.text.as_bytes());
+    let terms = KeptTerms::of(point);
+    out.push(u8::from(terms.of_text));
+    put_bytes(&mut out, terms.others.as_bytes());
     put_varint(&mut out, point.attributes.len() as u64);
     for part in point.attributes.iter().flat_map(|(name, value)| [name, value]) {
         put_bytes(&mut out, part.as_bytes());
@@ -192,7 +205,8 @@ fn encode_payload(point: &Point) -> Vec<u8> {
     out
 }
 
-fn decode_payload(bytes: &[u8]) -> Option<Point> {
+/// The point without its terms, and those as they are kept.
+fn decode_payload(bytes: &[u8]) -> Option<(Point, KeptTerms)> {
     let (body, checksum) = bytes.split_at_checked(bytes.len().checked_sub(4)?)?;
     if crc32fast::hash(body).to_le_bytes() != *checksum {
         return None;
@@ -201,7 +215,7 @@ fn decode_payload(bytes: &[u8]) -> Option<Point> {
     if decoder.byte()? != PAYLOAD_VERSION {
         return None;
     }
-    let point = Point {
+    let mut point = Point {
         id: PointId(decoder.array()?),
         hash: ContentHash(decoder.array()?),
         path: RepoPath::new(decoder.bytes()?)?,
@@ -213,14 +227,22 @@ fn decode_payload(bytes: &[u8]) -> Option<Point> {
         bytes: decoder.varint_u32()?..decoder.varint_u32()?,
         lines: (decoder.varint_u32()?, decoder.varint_u32()?),
         vectors: read_keys(&mut decoder)?,
-        text: decoder.take(TERMS_DIGEST).and_then(|_| decoder.string())?,
+        text: decoder.string()?,
         terms: Vec::new(),
-        attributes: (0..decoder.varint()?)
-            .map(|_| Some((decoder.string()?, decoder.string()?)))
-            .collect::<Option<_>>()?,
-        time: decoder.option(Decoder::varint)?,
+        attributes: Default::default(),
+        time: None,
     };
-    decoder.is_empty().then_some(point)
+    let of_text = match decoder.byte()? {
+        0 => false,
+        1 => true,
+        _ => return None,
+    };
+    let terms = KeptTerms { of_text, others: decoder.string()? };
+    for _ in 0..decoder.varint()? {
+        point.attributes.insert(decoder.string()?, decoder.string()?);
+    }
+    point.time = decoder.option(Decoder::varint)?;
+    decoder.is_empty().then_some((point, terms))
 }
 
 /// One token per line: the terms come ready-made, and are not to be split again.
@@ -273,7 +295,7 @@ mod tests {
             container: None,
             signature: Some(String::new()),
             text: "fn größe() {}\n".repeat(30),
-            terms: Vec::new(),
+            terms: ["fn", "größ", "symbol"].map(str::to_owned).to_vec(),
             bytes: 0..u32::MAX,
             lines: (1, 30),
             hash: ContentHash::of(b"y"),
@@ -286,7 +308,10 @@ mod tests {
     #[test]
     fn payloads_round_trip_and_every_flip_is_found() {
         let bytes = encode_payload(&sample());
-        assert_eq!(decode_payload(&bytes), Some(sample()));
+        let (mut point, terms) = decode_payload(&bytes).unwrap();
+        assert!(point.terms.is_empty());
+        point.terms = terms.all(&point.text);
+        assert_eq!(point, sample());
         for at in 0..bytes.len() {
             let mut damaged = bytes.clone();
             damaged[at] ^= 4;

@@ -3,7 +3,7 @@
 //! Everything a handle says comes from one commit record, read once. Immutable
 //! and shared; a newer state is a new handle, which takes over what is still true.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use tantivy::columnar::Column;
 use tantivy::directory::error::OpenReadError;
 use tantivy::directory::{Directory, MmapDirectory, OwnedBytes};
-use tantivy::{DocAddress, SegmentReader, TantivyError};
+use tantivy::{DocAddress, SegmentReader, TantivyDocument, TantivyError};
 
 use super::changes::{Changes, Place};
 use super::commit::{
@@ -30,7 +30,7 @@ use super::vectors::Vectors;
 use crate::embed::Leg;
 use crate::id::{PointId, VectorKey};
 use crate::manifest::Manifest;
-use crate::store::{Filter, Probe, Schema, Scored, Snapshot, Stats, StoreError};
+use crate::store::{Filter, Point, Probe, Schema, Scored, Snapshot, Stats, StoreError};
 
 const SHORT: &str = "it is shorter than was committed";
 
@@ -277,11 +277,16 @@ impl Handle {
     }
 
     /// A stored point, which must be the one with this id.
-    fn point(&self, id: PointId, doc: DocAddress) -> Result<crate::store::Point, StoreError> {
+    fn point(
+        &self,
+        id: PointId,
+        doc: DocAddress,
+        decode: fn(&Fields, &TantivyDocument) -> Option<Point>,
+    ) -> Result<Point, StoreError> {
         let segment = &self.segments[doc.segment_ord as usize];
         let path = || self.root.join(segment_name(segment.entry.number));
         let document = segment.payload(doc.doc_id).map_err(|e| from_tantivy(&path(), e))?;
-        let point = self.fields.point(&document).filter(|point| point.id == id);
+        let point = decode(&self.fields, &document).filter(|point| point.id == id);
         let mut point = point.ok_or_else(|| {
             StoreError::corrupt(&path(), format!("the stored text of point {id} does not match its checksum"))
         })?;
@@ -292,10 +297,27 @@ impl Handle {
     }
 
     /// All points in order of id.
-    pub(super) fn scan(&self, visit: &mut dyn FnMut(crate::store::Point)) -> Result<(), StoreError> {
+    pub(super) fn scan(&self, visit: &mut dyn FnMut(Point)) -> Result<(), StoreError> {
         let mut ids = self.ids()?;
         ids.sort_unstable();
-        ids.into_iter().try_for_each(|(id, doc)| self.point(id, doc).map(&mut *visit))
+        ids.into_iter()
+            .try_for_each(|(id, doc)| self.point(id, doc, Fields::point_with_terms).map(&mut *visit))
+    }
+
+    /// The vectors of these keys that are there.
+    pub(super) fn vectors_of(
+        &self,
+        leg: Leg,
+        keys: &[VectorKey],
+    ) -> Result<Vec<(VectorKey, Vec<f32>)>, StoreError> {
+        let Some(vectors) = self.vectors(leg)? else { return Ok(Vec::new()) };
+        let keys: BTreeSet<&VectorKey> = keys.iter().collect();
+        let read = |key: &VectorKey| {
+            let mut vector = vec![0.0; vectors.dimension()];
+            vectors.read(vectors.ordinal(key)?, &mut vector);
+            Some((*key, vector))
+        };
+        Ok(keys.into_iter().filter_map(read).collect())
     }
 
     /// Best `limit` points for each probe.
@@ -373,7 +395,10 @@ impl Handle {
             .collect::<Result<Vec<_>, StoreError>>()?;
         ranked.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         ranked.truncate(limit);
-        ranked.into_iter().map(|(score, id, doc)| Ok(Scored { score, point: self.point(id, doc)? })).collect()
+        ranked
+            .into_iter()
+            .map(|(score, id, doc)| Ok(Scored { score, point: self.point(id, doc, Fields::point)? }))
+            .collect()
     }
 
     /// Counts and sizes.
@@ -415,10 +440,9 @@ impl Handle {
             }
         }
         // In the order of the file, in which each block is decompressed once.
-        note(
-            self.ids()
-                .and_then(|ids| ids.into_iter().try_for_each(|(id, doc)| self.point(id, doc).map(drop))),
-        );
+        note(self.ids().and_then(|ids| {
+            ids.into_iter().try_for_each(|(id, doc)| self.point(id, doc, Fields::point).map(drop))
+        }));
         damages
     }
 }

@@ -324,7 +324,19 @@ impl Store for EmbeddedStore {
 
     fn create_database(&self, db: &DatabaseName, info: &DatabaseInfo) -> Result<(), StoreError> {
         let root = self.databases.join(db.as_str());
-        let stored = match database_file::read(&root)? {
+        let stored = match database_file::read(&root) {
+            Ok(Some(stored)) => Some(stored),
+            Ok(None) => None,
+            // Each collection says too of what path it is: nothing is mistaken for another's.
+            Err(StoreError::Corrupt { path, detail }) => {
+                let aside = path.with_extension("json.aside");
+                fs::rename(&path, &aside).map_err(|e| StoreError::write(&path, e))?;
+                tracing::warn!(aside = %aside.display(), detail, "a damaged file was moved aside and is written anew");
+                None
+            }
+            Err(error) => return Err(error),
+        };
+        let stored = match stored {
             Some(stored) => stored,
             None => {
                 state_dir::create_private_dir(&root).map_err(|e| StoreError::write(&root, e))?;
@@ -424,6 +436,16 @@ impl Store for EmbeddedStore {
         self.read(db, collection, |handle| {
             Ok(handle.vectors(leg)?.map(|vectors| vectors.keys()).unwrap_or_default())
         })
+    }
+
+    fn vectors(
+        &self,
+        db: &DatabaseName,
+        collection: &CollectionName,
+        leg: Leg,
+        keys: &[VectorKey],
+    ) -> Result<Vec<(VectorKey, Vec<f32>)>, StoreError> {
+        self.read(db, collection, |handle| handle.vectors_of(leg, keys))
     }
 
     fn search(

@@ -101,7 +101,7 @@ impl Core {
         db: &DatabaseName,
         collection: &CollectionName,
     ) -> Result<(), StoreError> {
-        let held = self.exclusively(db, collection).await?;
+        let (_turn, held) = self.exclusively(db, collection).await?;
         self.places.remove(&held.opened).await
     }
 
@@ -111,10 +111,11 @@ impl Core {
         db: &DatabaseName,
         collection: &CollectionName,
     ) -> Result<String, StoreError> {
-        match self.exclusively(db, collection).await {
-            Ok(_) | Err(StoreError::Corrupt { .. } | StoreError::NewerFormat { .. }) => {}
+        let _held = match self.exclusively(db, collection).await {
+            Ok(held) => Some(held),
+            Err(StoreError::Corrupt { .. } | StoreError::NewerFormat { .. }) => None,
             Err(error) => return Err(error),
-        }
+        };
         let place = self.places.set_aside(db, collection).await?;
         place.ok_or_else(|| StoreError::NotFound { database: db.clone(), collection: collection.clone() })
     }

@@ -73,11 +73,9 @@ impl<'a> Held<'a> {
         let taking = opened.head.taking(&lease);
         remote.set(&opened.physical, &scope, taking).await.map_err(|e| remote.error(e))?;
         let opened = places.reread(&opened).await?;
-        match &opened.head.lease {
-            Some(held) if held.attempt == lease.attempt => Ok(Held { remote, identity, opened, lease }),
-            Some(other) => Err(locked(&opened, other)),
-            None => Err(StoreError::Locked { path: PathBuf::from(&opened.subject), host: None, pid: None }),
-        }
+        let held = Held { remote, identity, opened, lease };
+        held.check(&held.opened.head)?;
+        Ok(held)
     }
 
     pub(super) fn attempt(&self) -> &str {
@@ -97,6 +95,7 @@ impl<'a> Held<'a> {
         self.check(&head)
     }
 
+    /// Whether it is still held by this attempt.
     fn check(&self, head: &Head) -> Result<(), StoreError> {
         match &head.lease {
             Some(held) if held.attempt == self.lease.attempt => Ok(()),

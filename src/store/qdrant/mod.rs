@@ -3,16 +3,16 @@
 //! Three kinds of points lie in a physical collection. A *chunk* has the fields of a
 //! [`Point`], a dense vector for each leg and the sparse vector of BM25. A *file* is a record
 //! of the manifest. A *head*, one for each logical collection, says what the collection is,
-//! what its state is and who writes it; setting it is the one atomic point ([`head`]).
+//! what its state is and who writes it; setting it is the one atomic point (`head`).
 //!
 //! Qdrant applies each request for itself, so a batch of many is made atomic here, by
 //! generations: every chunk and record bears the numbers of the states from which and until
 //! which it is there, and readers ask for what is there in the state that the head names
-//! ([`writer`], [`reader`]). Numbers are drawn anew for every attempt, so that neither a
+//! (`writer`, `reader`). Numbers are drawn anew for every attempt, so that neither a
 //! writer that died nor a request that is executed late ever shows.
 //!
-//! What belongs together is told by a tenant keyword alone, in both layouts ([`names`],
-//! [`scope`]). Scores of BM25 are another function than the embedded provider's ([`terms`]):
+//! What belongs together is told by a tenant keyword alone, in both layouts (`names`,
+//! `scope`). Scores of BM25 are another function than the embedded provider's (`terms`):
 //! ranks may be compared between providers, scores may not.
 //!
 //! How durable an acknowledged write is, the server decides: it is in its write-ahead log,
@@ -21,6 +21,7 @@
 
 mod background;
 mod cache;
+mod calls;
 mod databases;
 mod failure;
 mod fields;
@@ -245,6 +246,20 @@ impl Store for QdrantStore {
         })
     }
 
+    fn vectors(
+        &self,
+        db: &DatabaseName,
+        collection: &CollectionName,
+        leg: Leg,
+        keys: &[VectorKey],
+    ) -> Result<Vec<(VectorKey, Vec<f32>)>, StoreError> {
+        let keys = keys.to_vec();
+        self.on(db, collection, move |core, db, collection| async move {
+            let read = |opened| -> reader::Reading<'_, _> { Box::pin(core.vectors(opened, leg, &keys)) };
+            core.on_one_state(&db, &collection, read).await
+        })
+    }
+
     fn search(
         &self,
         db: &DatabaseName,
@@ -267,11 +282,15 @@ impl Store for QdrantStore {
         collection: &CollectionName,
         visit: &mut dyn FnMut(Point),
     ) -> Result<(), StoreError> {
-        let chunks = self.on(db, collection, |core, db, collection| async move {
-            let read = |opened| -> reader::Reading<'_, _> { Box::pin(core.chunks(opened)) };
+        let (opened, pages) = self.on(db, collection, |core, db, collection| async move {
+            let read = |opened| -> reader::Reading<'_, _> { Box::pin(core.chunk_pages(opened)) };
             core.on_one_state(&db, &collection, read).await
         })?;
-        chunks.into_iter().for_each(visit);
+        for page in pages {
+            let opened = opened.clone();
+            let chunks = self.run(|core| async move { core.page(&opened, page).await })?;
+            chunks.into_iter().for_each(&mut *visit);
+        }
         Ok(())
     }
 

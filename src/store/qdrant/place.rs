@@ -1,6 +1,6 @@
 //! Where collections lie: finding them, making them, moving them aside, removing them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
 use qdrant_client::qdrant::vectors::VectorsOptions;
@@ -33,7 +33,7 @@ pub(super) struct Opened {
     pub(super) subject: String,
     pub(super) head: Head,
     db: DatabaseName,
-    collection: CollectionName,
+    pub(super) collection: CollectionName,
 }
 
 impl Opened {
@@ -234,7 +234,9 @@ impl Places {
     pub(super) async fn remove_all(&self, db: &DatabaseName) -> Result<(), StoreError> {
         let error = |e| self.remote.error(e);
         let listed = self.heads(db).await?;
-        for physical in listed.iter().map(|head| &head.physical).collect::<BTreeSet<_>>() {
+        let physicals = self.remote.list().await.map_err(error)?;
+        // Those without a head too: in the shared layout they stay when their last one goes.
+        for physical in physicals.iter().filter(|physical| self.names.may_hold(db, physical)) {
             self.remote.delete(physical, &Scoped::heads(&self.names.heads(db))).await.map_err(error)?;
             if self.is_empty(physical).await? {
                 self.remote.drop(physical).await.map_err(error)?;

@@ -22,6 +22,7 @@ use crate::manifest::FileRecord;
 use crate::path::RepoPath;
 use crate::store::Point;
 use crate::store::codec::{Decoder, put_frame};
+use crate::store::kept_terms::KeptTerms;
 use crate::store::record::{put_record, read_record};
 
 /// Name of the sparse vector of BM25.
@@ -100,6 +101,9 @@ pub(super) fn size(point: &Point) -> usize {
 /// Field of a manifest record: hexadecimal of a version byte and a frame. Versions: 1, the first.
 const RECORD: &str = "record";
 const RECORD_VERSION: u8 = 1;
+/// Fields of the terms: whether those of the text come first, and the others, one a line.
+const TERMS_OF_TEXT: &str = "terms_of_text";
+const OTHER_TERMS: &str = "terms";
 /// Field of the digest over all others of a chunk.
 const DIGEST: &str = "digest";
 
@@ -145,6 +149,7 @@ fn encode(point: &Point) -> Payload {
     let path = escape(point.path.as_bytes());
     let places = point.path.ancestors().map(|place| escape(place)).chain([path.clone()]);
     let places = list(places.map(|place| text(bounded(place))));
+    let terms = KeptTerms::of(point);
     let mut fields = payload([
         (field::PLACE, places),
         (field::PATH, text(path)),
@@ -156,7 +161,9 @@ fn encode(point: &Point) -> Payload {
         ("first_line", number(point.lines.0.into())),
         ("last_line", number(point.lines.1.into())),
         ("hash", text(point.hash.to_string())),
-        (DIGEST, text(digest(point))),
+        (DIGEST, text(digest(point, &terms))),
+        (TERMS_OF_TEXT, number(terms.of_text.into())),
+        (OTHER_TERMS, text(terms.others)),
     ]);
     let names = [("symbol", &point.symbol), ("container", &point.container), ("signature", &point.signature)];
     for (name, value) in names {
@@ -185,12 +192,27 @@ pub(super) fn symbol_key(name: &str) -> String {
     bounded(name.to_lowercase())
 }
 
-/// The chunk in a point's fields, or what is wrong with it.
+/// The chunk in a point's fields, without its terms, or what is wrong with it.
 pub(super) fn decode_chunk(fields: &Payload) -> Result<Point, String> {
+    decode_both(fields).map(|(point, _)| point)
+}
+
+/// The chunk in a point's fields as it was put, or what is wrong with it.
+pub(super) fn decode_chunk_with_terms(fields: &Payload) -> Result<Point, String> {
+    let (mut point, terms) = decode_both(fields)?;
+    point.terms = terms.all(&point.text);
+    Ok(point)
+}
+
+fn decode_both(fields: &Payload) -> Result<(Point, KeptTerms), String> {
     let fields = Fields(fields);
     let id = fields.id(field::ID).ok_or("a point has no id")?;
-    let point = decode(id, fields).filter(|point| fields.text(DIGEST) == Some(&digest(point)));
-    point.ok_or_else(|| format!("the fields of point {id} do not match their digest"))
+    let terms = || {
+        Some(KeptTerms { of_text: fields.number(TERMS_OF_TEXT)? == 1, others: fields.owned(OTHER_TERMS)? })
+    };
+    let both = decode(id, fields).zip(terms());
+    let both = both.filter(|(point, terms)| fields.text(DIGEST) == Some(&digest(point, terms)));
+    both.ok_or_else(|| format!("the fields of point {id} do not match their digest"))
 }
 
 fn decode(id: PointId, fields: Fields<'_>) -> Option<Point> {
@@ -224,8 +246,8 @@ fn decode(id: PointId, fields: Fields<'_>) -> Option<Point> {
     })
 }
 
-/// Over all that a point says but its terms, which are not kept.
-fn digest(point: &Point) -> String {
+/// Over all that a point says.
+fn digest(point: &Point, terms: &KeptTerms) -> String {
     let mut hasher = blake3::Hasher::new();
     let mut put = |part: Option<&[u8]>| {
         hasher.update(&part.map_or(u64::MAX, |part| part.len() as u64).to_le_bytes());
@@ -250,6 +272,8 @@ fn digest(point: &Point) -> String {
         put(Some(part.as_bytes()));
     }
     put(point.time.map(u64::to_le_bytes).as_ref().map(|time| time.as_slice()));
+    put(Some(&[terms.of_text.into()]));
+    put(Some(terms.others.as_bytes()));
     encode_hex(&hasher.finalize().as_bytes()[..16])
 }
 
@@ -267,7 +291,7 @@ mod tests {
             container: None,
             signature: Some(String::new()),
             text: "fn größe() {}\0\n".repeat(3),
-            terms: Vec::new(),
+            terms: ["fn", "größ", "symbol"].map(str::to_owned).to_vec(),
             bytes: 0..u32::MAX,
             lines: (1, 30),
             hash: ContentHash::of(b"y"),
@@ -281,9 +305,12 @@ mod tests {
     fn chunks_round_trip_and_any_other_field_is_found() {
         let version = Version { tenant: "d/c/l", life: "l", generation: 7 };
         let stored = version.chunk(&sample(), [None, Some(&[1.0, 2.0])]);
-        assert_eq!(decode_chunk(&stored.payload), Ok(sample()));
+        assert_eq!(decode_chunk_with_terms(&stored.payload), Ok(sample()));
+        assert_eq!(decode_chunk(&stored.payload), Ok(Point { terms: Vec::new(), ..sample() }));
         assert_eq!(Fields(&stored.payload).number(field::FROM), Some(7));
-        for name in ["path", "language", "kind", "text", "start", "last_line", "hash", "key_code", "symbol"] {
+        for name in
+            ["path", "language", "kind", "text", "start", "last_line", "hash", "key_code", "symbol", "terms"]
+        {
             let mut damaged = stored.payload.clone();
             damaged.insert(name.to_owned(), text("00"));
             assert!(decode_chunk(&damaged).is_err(), "{name}");

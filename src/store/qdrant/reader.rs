@@ -11,7 +11,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use qdrant_client::qdrant::facet_value::Variant;
-use qdrant_client::qdrant::{Condition, RetrievedPoint};
+use qdrant_client::qdrant::vectors_output::VectorsOptions as OutputOptions;
+use qdrant_client::qdrant::{Condition, PointId as RemoteId, RetrievedPoint, vector_output};
 
 use super::Core;
 use super::cache::Keys;
@@ -19,7 +20,7 @@ use super::failure::Failure;
 use super::fields::Fields;
 use super::keyword::unescape;
 use super::place::Opened;
-use super::points::{FILE_FIELDS, decode_chunk, decode_file};
+use super::points::{FILE_FIELDS, decode_chunk, decode_chunk_with_terms, decode_file, key_text};
 use super::remote::With;
 use super::scope::{Scoped, field, role};
 use crate::embed::Leg;
@@ -35,6 +36,9 @@ const KEYS_PAGE: usize = 5000;
 const TEXTS_PAGE: usize = 500;
 /// Paths of a collection at most, for globs to be matched against.
 const PATHS: u64 = 10_000_000;
+
+/// Ids of chunks, each with the server's own.
+pub(super) type Page = Vec<(PointId, RemoteId)>;
 
 pub(super) type Reading<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
 
@@ -59,10 +63,14 @@ impl Core {
                 return Ok(result);
             }
         }
-        Err(StoreError::Remote {
+        Err(self.too_fast(collection))
+    }
+
+    fn too_fast(&self, collection: &CollectionName) -> StoreError {
+        StoreError::Remote {
             url: self.places.remote.url().to_owned(),
             reason: format!("collection {collection} changes faster than it can be read"),
-        })
+        }
     }
 
     /// Visits all points of a role that are there.
@@ -169,18 +177,63 @@ impl Core {
         Ok(stats)
     }
 
-    /// All chunks in order of id. They are in memory at once: the server's order is another
-    /// one, and what a visitor has seen cannot be taken back when a reader must start again.
-    pub(super) async fn chunks(&self, opened: Opened) -> Result<Vec<Point>, StoreError> {
-        let mut chunks = Vec::new();
+    /// The ids of all chunks of one state, in pages and in order, each with the server's own:
+    /// by these the chunks are read, as they are in that state whatever becomes of it.
+    pub(super) async fn chunk_pages(&self, opened: Opened) -> Result<(Opened, Vec<Page>), StoreError> {
+        let mut ids = Vec::new();
         let scope = opened.visible(role::CHUNK);
-        self.each(&opened, &scope, With::Payload, TEXTS_PAGE, |point| {
-            chunks.push(chunk(&opened, &point)?);
+        self.each(&opened, &scope, With::Fields(&[field::ID]), KEYS_PAGE, |point| {
+            let id = Fields(&point.payload).id(field::ID).zip(point.id);
+            ids.push(id.ok_or_else(|| corrupt(&opened, "a point has no id"))?);
             Ok(())
         })
         .await?;
+        ids.sort_unstable_by_key(|(id, _)| *id);
+        let pages = ids.chunks(TEXTS_PAGE).map(<[_]>::to_vec).collect();
+        Ok((opened, pages))
+    }
+
+    /// The chunks of a page, in order.
+    pub(super) async fn page(&self, opened: &Opened, page: Page) -> Result<Vec<Point>, StoreError> {
+        let (ids, remote): (Vec<PointId>, Vec<_>) = page.into_iter().unzip();
+        let found = self.places.remote.get(&opened.physical, remote, With::Payload).await;
+        let found = found.map_err(|e| self.error(e))?;
+        let decode = |point: RetrievedPoint| {
+            decode_chunk_with_terms(&point.payload).map_err(|damage| corrupt(opened, &damage))
+        };
+        let mut chunks = found.into_iter().map(decode).collect::<Result<Vec<_>, _>>()?;
         chunks.sort_unstable_by_key(|chunk| chunk.id);
+        if chunks.iter().map(|chunk| chunk.id).ne(ids) {
+            // Removed since, as is what the last batch but one replaced.
+            return Err(self.too_fast(&opened.collection));
+        }
         Ok(chunks)
+    }
+
+    /// The vectors of some keys that are there.
+    pub(super) async fn vectors(
+        &self,
+        opened: Opened,
+        leg: Leg,
+        keys: &[VectorKey],
+    ) -> Result<Vec<(VectorKey, Vec<f32>)>, StoreError> {
+        if opened.head.schema.legs[leg.index()].is_none() {
+            return Ok(Vec::new());
+        }
+        let name = field::KEYS[leg.index()];
+        let mut vectors = BTreeMap::new();
+        for keys in keys.chunks(TEXTS_PAGE) {
+            let scope =
+                with_keys(opened.visible(role::CHUNK), name, keys).and(Condition::has_vector(leg.name()));
+            let with = With::Vector(&[name], leg.name());
+            self.each(&opened, &scope, with, TEXTS_PAGE, |point| {
+                let key = key_of(&opened, &point, name)?;
+                vectors.extend(dense_of(point, leg).map(|vector| (key, vector)));
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(vectors.into_iter().collect())
     }
 
     /// Every damage found: fields that are not as written, and ids that are there twice. That
@@ -226,6 +279,21 @@ pub(super) fn key_of(opened: &Opened, point: &RetrievedPoint, name: &str) -> Res
     let id = Fields(&point.payload).id(name);
     id.map(|id| VectorKey(id.0))
         .ok_or_else(|| corrupt(opened, "a point has no vector key where one should be"))
+}
+
+/// Confines to the chunks that have one of these keys.
+pub(super) fn with_keys(scope: Scoped, name: &str, keys: &[VectorKey]) -> Scoped {
+    scope.and(Condition::matches(name, keys.iter().map(key_text).collect::<Vec<_>>()))
+}
+
+/// The dense vector of a leg that came with a point.
+pub(super) fn dense_of(point: RetrievedPoint, leg: Leg) -> Option<Vec<f32>> {
+    let OutputOptions::Vectors(mut named) = point.vectors?.vectors_options? else { return None };
+    let output = named.vectors.remove(leg.name())?;
+    match output.vector {
+        Some(vector_output::Vector::Dense(dense)) => Some(dense.data),
+        _ => None,
+    }
 }
 
 /// The chunk that a point is.

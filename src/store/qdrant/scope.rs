@@ -84,6 +84,17 @@ impl Scoped {
         self
     }
 
+    /// What the writer whose head this is may mark as ended: what is there and was marked by
+    /// nobody, or by an attempt that came to nothing. So a request that is executed late takes
+    /// no other writer's mark away.
+    pub(super) fn endable(tenant: &str, head: &Head) -> Scoped {
+        let mut unmarked = vec![Condition::is_empty(field::UNTIL)];
+        if !head.aborted.is_empty() {
+            unmarked.push(aborted(field::UNTIL, head));
+        }
+        Scoped::life(tenant).visible_in(head).and_any(unmarked)
+    }
+
     /// The head of this id.
     pub(super) fn head(id: PointId) -> Scoped {
         Scoped(Filter {

@@ -17,8 +17,9 @@ use qdrant_client::qdrant::SparseVector;
 /// embedded provider has them.
 const K1: f32 = 1.2;
 const B: f32 = 0.75;
-/// Mean number of terms of a chunk.
-const MEAN_LENGTH: f32 = 100.0;
+/// Mean number of terms of a chunk: that of 44,135 chunks of eight repositories in Rust, Go,
+/// TypeScript, JavaScript and Python, whose own means are 83 to 137.
+const MEAN_LENGTH: f32 = 112.0;
 
 /// The vector of a document; `None` where it has no terms.
 pub(super) fn document(terms: &[String]) -> Option<SparseVector> {

@@ -12,13 +12,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use qdrant_client::qdrant::vectors::VectorsOptions;
-use qdrant_client::qdrant::vectors_output::VectorsOptions as OutputOptions;
-use qdrant_client::qdrant::{
-    Condition, NamedVectors, PointStruct, PointVectors, RetrievedPoint, Vectors, vector_output,
-};
+use qdrant_client::qdrant::{Condition, NamedVectors, PointStruct, PointVectors, Vectors};
 
 use super::Core;
 use super::cache::{Keys, Known};
@@ -26,8 +23,9 @@ use super::fields::{Fields, number, payload};
 use super::head::Head;
 use super::lease::Held;
 use super::names::file_id;
-use super::points::{Version, dense_vector, key_text, size};
-use super::reader::key_of;
+use super::place::Opened;
+use super::points::{Version, dense_vector, size};
+use super::reader::{dense_of, key_of, with_keys};
 use super::remote::With;
 use super::scope::{Scoped, field, garbage, role, spared};
 use crate::embed::Leg;
@@ -43,12 +41,16 @@ const ABORTED: usize = 8;
 pub(super) struct Writing(Mutex<HashSet<String>>);
 
 /// One of them, until it is dropped.
-struct Turn<'a>(&'a Writing, String);
+pub(super) struct Turn<'a>(&'a Writing, String);
 
 impl Writing {
-    fn turn(&self, tenant: &str) -> Option<Turn<'_>> {
+    fn turn(&self, opened: &Opened) -> Result<Turn<'_>, StoreError> {
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(tenant.to_owned()).then(|| Turn(self, tenant.to_owned()))
+        if all.insert(opened.tenant.clone()) {
+            return Ok(Turn(self, opened.tenant.clone()));
+        }
+        let (path, pid) = (PathBuf::from(&opened.subject), Some(std::process::id()));
+        Err(StoreError::Locked { path, host: None, pid })
     }
 }
 
@@ -59,7 +61,7 @@ impl Drop for Turn<'_> {
 }
 
 /// Vectors by key, of each leg.
-type Vectors2 = [HashMap<VectorKey, Vec<f32>>; Leg::ALL.len()];
+type ByKey = [HashMap<VectorKey, Vec<f32>>; Leg::ALL.len()];
 
 impl Core {
     pub(super) async fn apply(
@@ -73,12 +75,7 @@ impl Core {
             return Ok(());
         }
         validate(&opened.head.schema, &batch)?;
-        let turn = self.writing.turn(&opened.tenant);
-        let _turn = turn.ok_or_else(|| StoreError::Locked {
-            path: PathBuf::from(&opened.subject),
-            host: None,
-            pid: Some(std::process::id()),
-        })?;
+        let _turn = self.writing.turn(&opened)?;
         let mut held = Held::take(&self.places, &self.identity, opened).await?;
         match self.write(&mut held, &batch).await {
             Err(error) => {
@@ -94,14 +91,15 @@ impl Core {
         }
     }
 
-    /// Takes the right to write for what is no batch, and calls `act`.
+    /// Takes the right to write for what is no batch.
     pub(super) async fn exclusively(
         &self,
         db: &DatabaseName,
         collection: &CollectionName,
-    ) -> Result<Held<'_>, StoreError> {
+    ) -> Result<(Turn<'_>, Held<'_>), StoreError> {
         let opened = self.places.open(db, collection).await?;
-        Held::take(&self.places, &self.identity, opened).await
+        let turn = self.writing.turn(&opened)?;
+        Ok((turn, Held::take(&self.places, &self.identity, opened).await?))
     }
 
     /// Everything but the commit: the head to set, and what will be known then.
@@ -119,7 +117,7 @@ impl Core {
         }
         // From here on, what was known is what is being changed.
         let mut known = self.cache.take(&head);
-        let mut new = Vectors2::default();
+        let mut new = ByKey::default();
         for (leg, key, vector) in &batch.vectors {
             if keys[leg.index()].as_ref().is_some_and(|keys| !keys.contains(key)) {
                 new[leg.index()].insert(*key, vector.clone());
@@ -149,7 +147,7 @@ impl Core {
             known.points = None;
         }
         if let Some(manifest) = &mut known.manifest {
-            let manifest = std::sync::Arc::make_mut(manifest);
+            let manifest = Arc::make_mut(manifest);
             if batch.reset {
                 manifest.clear();
             }
@@ -185,10 +183,10 @@ impl Core {
         &self,
         held: &mut Held<'_>,
         points: &BTreeMap<PointId, &Point>,
-        new: &Vectors2,
-        keys: &[Option<std::sync::Arc<Keys>>; 2],
-    ) -> Result<Vectors2, StoreError> {
-        let mut copied = Vectors2::default();
+        new: &ByKey,
+        keys: &[Option<Arc<Keys>>; 2],
+    ) -> Result<ByKey, StoreError> {
+        let mut copied = ByKey::default();
         for leg in Leg::ALL {
             let Some(keys) = &keys[leg.index()] else { continue };
             let mut wanted: Vec<VectorKey> = points
@@ -221,7 +219,7 @@ impl Core {
         held: &mut Held<'_>,
         batch: &Batch,
         points: &BTreeMap<PointId, &Point>,
-        vectors: [&Vectors2; 2],
+        vectors: [&ByKey; 2],
     ) -> Result<(), StoreError> {
         let opened = held.opened.clone();
         let Head { life, claimed, .. } = &opened.head;
@@ -236,8 +234,8 @@ impl Core {
         });
         let mut pending: Vec<PointStruct> = Vec::new();
         let mut bytes = 0;
-        // Not chained: each is made only when its turn comes, and sent off with its like.
-        let mut all: Box<dyn Iterator<Item = (usize, PointStruct)> + Send> = Box::new(chunks.chain(files));
+        // Each is made only when its turn comes.
+        let mut all = chunks.chain(files);
         loop {
             let next = all.next();
             let (options, is_end) = (&self.places.options, next.is_none());
@@ -255,7 +253,7 @@ impl Core {
     }
 
     /// Puts new vectors on chunks that are there already.
-    async fn put_vectors(&self, held: &mut Held<'_>, new: &Vectors2) -> Result<(), StoreError> {
+    async fn put_vectors(&self, held: &mut Held<'_>, new: &ByKey) -> Result<(), StoreError> {
         for leg in Leg::ALL {
             let new = &new[leg.index()];
             let name = field::KEYS[leg.index()];
@@ -297,7 +295,7 @@ impl Core {
         let opened = held.opened.clone();
         let until = payload([(field::UNTIL, number(opened.head.claimed))]);
         let remote = &self.places.remote;
-        let there = Scoped::life(&opened.tenant).visible_in(&opened.head);
+        let there = Scoped::endable(&opened.tenant, &opened.head);
         if batch.reset {
             held.keep(&self.places).await?;
             remote.set(&opened.physical, &there, until).await.map_err(|e| self.error(e))?;
@@ -333,12 +331,12 @@ fn learn_keys(
     known: &mut Known,
     batch: &Batch,
     points: &BTreeMap<PointId, &Point>,
-    vectors: [&Vectors2; 2],
+    vectors: [&ByKey; 2],
     ended: &[[Option<VectorKey>; 2]],
 ) {
     for leg in Leg::ALL {
         let Some(keys) = &mut known.keys[leg.index()] else { continue };
-        let keys = std::sync::Arc::make_mut(keys);
+        let keys = Arc::make_mut(keys);
         if batch.reset {
             *keys = Keys::default();
         }
@@ -356,24 +354,10 @@ fn learn_keys(
     }
 }
 
-fn vector_of<'v>(point: &Point, leg: Leg, vectors: [&'v Vectors2; 2]) -> Option<&'v [f32]> {
+fn vector_of<'v>(point: &Point, leg: Leg, vectors: [&'v ByKey; 2]) -> Option<&'v [f32]> {
     let key = point.vectors[leg.index()]?;
     let found = vectors.iter().find_map(|vectors| vectors[leg.index()].get(&key));
     found.map(Vec::as_slice)
-}
-
-fn with_keys(scope: Scoped, name: &str, keys: &[VectorKey]) -> Scoped {
-    scope.and(Condition::matches(name, keys.iter().map(key_text).collect::<Vec<_>>()))
-}
-
-/// The dense vector of a leg that came with a point.
-fn dense_of(point: RetrievedPoint, leg: Leg) -> Option<Vec<f32>> {
-    let OutputOptions::Vectors(mut named) = point.vectors?.vectors_options? else { return None };
-    let output = named.vectors.remove(leg.name())?;
-    match output.vector {
-        Some(vector_output::Vector::Dense(dense)) => Some(dense.data),
-        _ => None,
-    }
 }
 
 /// Vectors must be what the leg takes.

@@ -124,12 +124,14 @@ fn info(info: CollectionInfo) -> String {
     let sparse = sparse.map(|(name, params)| format!("{name}:{}", params.modifier().as_str_name()));
     let schema = info.payload_schema.into_iter().map(|(field, info)| {
         let points = info.points();
-        let tenant = match info.params.and_then(|params| params.index_params) {
-            Some(payload_index_params::IndexParams::KeywordIndexParams(params)) => params.is_tenant(),
-            _ => false,
+        let params = match info.params.and_then(|params| params.index_params) {
+            None => "",
+            Some(payload_index_params::IndexParams::KeywordIndexParams(params)) if params.is_tenant() => {
+                "(tenant)"
+            }
+            Some(_) => "(other)",
         };
-        let tenant = if tenant { "(tenant)" } else { "" };
-        format!("{field}:{}{tenant}:{points}", info.data_type)
+        format!("{field}:{}{params}:{points}", info.data_type)
     });
     format!(
         "points={} dense=[{}] sparse=[{}] schema=[{}] metadata={}",

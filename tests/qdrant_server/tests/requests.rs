@@ -8,29 +8,30 @@ use super::call::payload;
 
 pub(super) const UUID: &str = "550e8400-e29b-41d4-a716-446655440000";
 
-pub(super) fn config(
-    dense: &[(&str, u64)],
-    sparse: &[(&str, Modifier)],
-) -> (Option<VectorsConfig>, Option<SparseVectorConfig>) {
-    let dense = dense.iter().map(|(name, size)| {
-        let params =
-            VectorParams { size: *size, distance: Distance::Cosine.into(), ..VectorParams::default() };
-        ((*name).to_owned(), params)
-    });
-    let sparse = sparse.iter().map(|(name, modifier)| {
-        ((*name).to_owned(), SparseVectorParams { modifier: Some((*modifier).into()), index: None })
-    });
-    let dense = vectors_config::Config::ParamsMap(VectorParamsMap { map: dense.collect() });
-    (Some(VectorsConfig { config: Some(dense) }), Some(SparseVectorConfig { map: sparse.collect() }))
+fn config() -> (VectorsConfig, SparseVectorConfig) {
+    let dense = |size, datatype: Datatype| VectorParams {
+        size,
+        distance: Distance::Cosine.into(),
+        datatype: Some(datatype.into()),
+        ..VectorParams::default()
+    };
+    let sparse = |modifier: Modifier| SparseVectorParams { modifier: Some(modifier.into()), index: None };
+    let params = [("d", dense(3, Datatype::Float32)), ("h", dense(2, Datatype::Float16))];
+    let map = params.map(|(name, params)| (name.to_owned(), params)).into();
+    let dense = vectors_config::Config::ParamsMap(VectorParamsMap { map });
+    let params = [("s", sparse(Modifier::Idf)), ("raw", sparse(Modifier::None))];
+    let map = params.map(|(name, params)| (name.to_owned(), params)).into();
+    (VectorsConfig { config: Some(dense) }, SparseVectorConfig { map })
 }
 
+/// Dense vectors `d` and `h`, the latter in half precision; sparse ones `s` with IDF and
+/// `raw` without.
 pub(super) fn create(name: &str) -> Call {
-    let (vectors_config, sparse_vectors_config) =
-        config(&[("d", 3)], &[("s", Modifier::Idf), ("raw", Modifier::None)]);
+    let (vectors_config, sparse_vectors_config) = config();
     Create(CreateCollection {
         collection_name: name.to_owned(),
-        vectors_config,
-        sparse_vectors_config,
+        vectors_config: Some(vectors_config),
+        sparse_vectors_config: Some(sparse_vectors_config),
         metadata: payload(json!({"model": "m1", "old": 1})),
         hnsw_config: Some(HnswConfigDiff { m: Some(0), payload_m: Some(16), ..HnswConfigDiff::default() }),
         ..CreateCollection::default()

@@ -27,7 +27,10 @@ pub(super) fn table(prefix: &str) -> Vec<(Call, &'static str)> {
         (count("a/b", Filter::default()), "InvalidArgument: Validation error in body: [collection_name: …"),
         (exists(a), "true"),
         (List(ListCollectionsRequest {}), "a"),
-        (info(a), "points=0 dense=[d:3] sparse=[raw:None, s:Idf] schema=[] metadata={model: m1, old: 1}"),
+        (
+            info(a),
+            "points=0 dense=[d:3, h:2] sparse=[raw:None, s:Idf] schema=[] metadata={model: m1, old: 1}",
+        ),
         (
             Update(UpdateCollection {
                 collection_name: a.to_owned(),
@@ -37,10 +40,25 @@ pub(super) fn table(prefix: &str) -> Vec<(Call, &'static str)> {
             "true",
         ),
         (
+            Update(UpdateCollection {
+                collection_name: a.to_owned(),
+                vectors_config: Some(VectorsConfigDiff {
+                    config: Some(vectors_config_diff::Config::ParamsMap(VectorParamsDiffMap {
+                        map: HashMap::from([("w".to_owned(), VectorParamsDiff::default())]),
+                    })),
+                }),
+                ..UpdateCollection::default()
+            }),
+            "InvalidArgument: Wrong input: Not existing vector name error: w",
+        ),
+        (
             Update(UpdateCollection { collection_name: y.to_owned(), ..UpdateCollection::default() }),
             "NotFound: Not found: Collection `y` doesn't exist!",
         ),
-        (info(a), "points=0 dense=[d:3] sparse=[raw:None, s:Idf] schema=[] metadata={model: m1, new: [1]}"),
+        (
+            info(a),
+            "points=0 dense=[d:3, h:2] sparse=[raw:None, s:Idf] schema=[] metadata={model: m1, new: [1]}",
+        ),
         // --- aliases
         (aliases(vec![create_alias(x, y)]), "NotFound: Not found: Collection `y` doesn't exist!"),
         (aliases(vec![create_alias(a, a)]), "AlreadyExists: Wrong input: Collection `a` already exists!"),

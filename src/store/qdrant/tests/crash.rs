@@ -10,7 +10,7 @@ use tonic::Code;
 
 use super::*;
 use crate::path::RepoPath;
-use crate::store::contract::{names, point, record, scan, schema, stored, vector, with_vectors};
+use crate::store::contract::{names, point, record, scan, schema, vector, with_vectors};
 
 /// What is done before the writer that dies, by it, and after it.
 fn batches() -> [Batch; 3] {
@@ -90,29 +90,24 @@ fn created(place: &Local) -> QdrantStore {
     store
 }
 
-/// What one writer does until the server has had `calls` calls of it; `None` where it was not
-/// at its end by then, and is not polled again.
-fn until<'a>(
-    server: &'a Arc<QdrantServer>,
+type Writing<'a> = Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>;
+
+/// What a writer does until the server has had `calls` calls of it: its outcome, or itself where
+/// it was not at its end by then.
+async fn until<'a>(
+    server: &Arc<QdrantServer>,
     calls: usize,
-    mut future: Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>,
-) -> impl Future<
-    Output = Result<
-        Result<(), StoreError>,
-        Pin<Box<dyn Future<Output = Result<(), StoreError>> + Send + 'a>>,
-    >,
-> {
+    mut writing: Writing<'a>,
+) -> Result<Result<(), StoreError>, Writing<'a>> {
     let start = server.calls().len();
-    async move {
-        let done = poll_fn(|context| {
-            if server.calls().len() - start >= calls {
-                return Poll::Ready(None);
-            }
-            future.as_mut().poll(context).map(Some)
-        })
-        .await;
-        done.ok_or(future)
-    }
+    let done = poll_fn(|context| {
+        if server.calls().len() - start >= calls {
+            return Poll::Ready(None);
+        }
+        writing.as_mut().poll(context).map(Some)
+    })
+    .await;
+    done.ok_or(writing)
 }
 
 /// A writer that is gone after its `calls`-th call; whether it came to its end before.
@@ -281,6 +276,47 @@ fn a_writer_that_lost_its_lease_changes_nothing() {
     }
 }
 
+/// What a writer sent, and the server executes when the next one is done.
+#[test]
+fn a_request_that_is_executed_late_changes_nothing() {
+    let place = local(Layout::Shared);
+    let (db, collection) = names();
+    let store = created(&place);
+    store.apply(&db, &collection, nth(0)).unwrap();
+    let dying = place.fresh.with(|options| options.lease = Duration::ZERO);
+    assert!(!killed(&place, &dying, 3, nth(1)), "it has the right to write, and wrote nothing yet");
+    let late = store.run(|core| async move {
+        let (db, collection) = names();
+        core.places.open(&db, &collection).await
+    });
+    let late = late.unwrap();
+    let ids = scan(&store).iter().map(|point| point.id).collect::<Vec<_>>();
+    let delete = |at: usize| Batch { delete: vec![ids[at]], ..Batch::default() };
+    store.apply(&db, &collection, delete(0)).unwrap();
+    let before = see(&store);
+    store
+        .run(|core| async move {
+            let head = &late.head;
+            let version =
+                points::Version { tenant: &late.tenant, life: &head.life, generation: head.claimed };
+            let chunk = version.chunk(&point(b"late.rs", "", 0, "common late"), [None, None]);
+            let until = fields::payload([(scope::field::UNTIL, fields::number(head.claimed))]);
+            let scope = scope::Scoped::endable(&late.tenant, head);
+            let remote = &core.places.remote;
+            remote.insert(&late.physical, vec![chunk]).await.map_err(|e| core.error(e))?;
+            remote.set(&late.physical, &scope, until).await.map_err(|e| core.error(e))
+        })
+        .unwrap();
+    for store in [&store, &place.fresh.store()] {
+        assert_eq!(see(store), before);
+    }
+    // Nor does it keep what it marked from being removed.
+    store.apply(&db, &collection, delete(1)).unwrap();
+    store.apply(&db, &collection, Batch { state: Some("on".to_owned()), ..delete(2) }).unwrap();
+    let left: Vec<_> = scan(&place.fresh.store()).iter().map(|point| point.id).collect();
+    assert_eq!(left, ids[3..]);
+}
+
 #[test]
 fn a_reset_is_seen_whole_or_not_at_all() {
     let place = local(Layout::Collection);
@@ -289,11 +325,8 @@ fn a_reset_is_seen_whole_or_not_at_all() {
     let [first, ..] = batches();
     store.apply(&db, &collection, first).unwrap();
     let new: Vec<Point> = (0..3).map(|i| point(b"z.rs", "z", i, &format!("common old {i}"))).collect();
-    let expected: Vec<Point> = {
-        let mut points: Vec<Point> = new.iter().map(stored).collect();
-        points.sort_by_key(|point| point.id);
-        points
-    };
+    let mut expected = new.clone();
+    expected.sort_by_key(|point| point.id);
     for calls in 1.. {
         let dying = place.fresh.with(|options| options.lease = Duration::ZERO);
         let batch = Batch { reset: true, upsert: new.clone(), ..Batch::default() };

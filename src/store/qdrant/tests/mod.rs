@@ -99,6 +99,27 @@ fn it_may_be_used_and_dropped_in_any_context() {
 }
 
 #[test]
+fn above_its_bound_a_search_goes_by_the_approximate_index() {
+    use crate::store::contract::{names, point, schema, vector, with_vectors};
+    let place = local(Layout::Collection);
+    let (db, collection) = names();
+    let points: Vec<Point> = (0..3).map(|i| point(b"a", "", i, &format!("text {i}"))).collect();
+    let store = place.fresh.store();
+    store.create(&db, &collection, &schema()).unwrap();
+    let batch = Batch { vectors: with_vectors(&points), upsert: points, ..Batch::default() };
+    store.apply(&db, &collection, batch).unwrap();
+    for (above, counts) in [(None, false), (Some(2), true), (Some(3), true)] {
+        let store = place.fresh.with(|options| options.approximate_above = above);
+        let start = place.server.calls().len();
+        let probes = [Probe::Vector(Leg::Text, vector("text 1"))];
+        let found = store.search(&db, &collection, &probes, &Filter::default(), 1).unwrap();
+        assert_eq!(found[0][0].point.text, "text 1");
+        let calls = place.server.calls()[start..].to_vec();
+        assert_eq!(calls.iter().any(|call| call == "Points/Count"), counts, "{calls:?}");
+    }
+}
+
+#[test]
 fn addresses_and_keys_that_cannot_be_are_refused_without_being_shown() {
     let options = |url: &str| QdrantOptions::new(url);
     let key = Some(ApiKey::new("käse\n"));
