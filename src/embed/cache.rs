@@ -145,11 +145,12 @@ impl EmbeddingCache {
             return Err(CacheError::NewerFormat { path: path.to_owned(), found });
         }
         // With a write-ahead log readers and the writer do not wait for each other, and a
-        // killed process loses at most its last transaction.
+        // killed process loses at most its last transaction. It is emptied at 16 MB: each
+        // time writes most pages of the keys' index once more, as they are random.
         connection
             .execute_batch(
                 "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -8192;
-                 PRAGMA wal_autocheckpoint = 4000;",
+                 PRAGMA wal_autocheckpoint = 16000;",
             )
             .map_err(failed)?;
         Ok(EmbeddingCache::of(connection, path, max_bytes))
