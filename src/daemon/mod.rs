@@ -15,9 +15,11 @@
 //! | `pressure` | whether the machine has time for what can wait |
 //! | `registry` | which worktrees |
 //! | `watch` | file-system events |
+//! | `handle` | what is answered, whoever asks |
 //! | `socket`, `protocol`, `server`, `client` | who asks, and how |
 
 pub mod client;
+pub mod handle;
 mod job;
 mod main_loop;
 pub mod pressure;
@@ -31,7 +33,7 @@ pub mod watch;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
@@ -39,6 +41,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 pub use client::{Client, ClientError};
+pub use handle::Handle;
 
 use crate::config::Flags;
 use crate::engine::Engine;
@@ -134,8 +137,7 @@ async fn main(
     let watcher = watcher(&engine, &start, events.clone());
     let mut daemon = Daemon::new(Arc::clone(&engine), watcher, events.clone());
     let shared = Shared {
-        engine: Arc::new(RwLock::new(engine)),
-        events: events.clone(),
+        handle: Handle::new(engine, events.clone()),
         flags: start.flags,
         log: start.log,
         verbosity: start.verbosity,

@@ -1,0 +1,212 @@
+//! What the daemon answers, whoever asks: the socket, HTTP and MCP all come through here.
+//!
+//! Must not know a protocol, and must not decide who may ask what: that is for the door
+//! that was knocked at, before it comes here.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, oneshot};
+
+use super::main_loop::{Event, Question};
+use super::protocol::Reply;
+use super::tracked::Order;
+use crate::engine::{Engine, EngineError, Workspace};
+use crate::path::AbsPath;
+use crate::wire::{Answer, Cache, Failure, Place, SearchRequest, SearchedWorktree, Status, Waited};
+
+/// A way to ask the daemon from within its process; copies ask the same one.
+#[derive(Clone)]
+pub struct Handle {
+    engine: Arc<RwLock<Arc<Engine>>>,
+    events: mpsc::UnboundedSender<Event>,
+}
+
+impl Handle {
+    pub(super) fn new(engine: Arc<Engine>, events: mpsc::UnboundedSender<Event>) -> Handle {
+        Handle { engine: Arc::new(RwLock::new(engine)), events }
+    }
+
+    /// The engine of now: a reload makes another.
+    pub fn engine(&self) -> Arc<Engine> {
+        Arc::clone(&self.engine.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn replace_engine(&self, engine: Arc<Engine>) {
+        *self.engine.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&engine);
+        // The loop has ended: nothing is left to reload.
+        let _ = self.events.send(Event::Settings(engine));
+    }
+
+    /// The registry has changed.
+    pub fn registry_changed(&self) {
+        // The loop has ended: nobody wants to know.
+        let _ = self.events.send(Event::RegistryChanged);
+    }
+
+    /// Orders a run of the worktree that `worktree` is in; progress and outcome go to `replies`.
+    pub async fn run(
+        &self,
+        worktree: &Place,
+        full: bool,
+        lexical_only: bool,
+        replies: mpsc::UnboundedSender<Reply>,
+    ) -> Result<(), Failure> {
+        let (engine, path) = (self.engine(), worktree.to_path());
+        let workspace = blocking(move || engine.open(&path).map_err(failure)).await?;
+        let order = Order { full, lexical_only, reply: replies };
+        let question = Question::Order(workspace.root().clone(), order);
+        self.events.send(Event::Asked(question)).map_err(|_| ending())
+    }
+
+    /// Answers a search, after the wait that it asks for.
+    pub async fn search(&self, request: SearchRequest) -> Result<Answer, Failure> {
+        if !request.also.is_empty() {
+            return self.search_several(request).await;
+        }
+        let began = Instant::now();
+        let wanted = request.to_request().map_err(|message| Failure { message, hint: None })?;
+        let wait = request.wait_ms.map(Duration::from_millis);
+        let root = AbsPath::new(request.worktree.to_path());
+        let mut waited = None;
+        if let (Some(wait), Some(root)) = (wait, &root)
+            && let Some((mut covered, ticket)) = self.ask(|reply| Question::Wait(root.clone(), reply)).await?
+        {
+            let done = tokio::time::timeout(wait, covered.wait_for(|number| *number >= ticket)).await;
+            let covered = matches!(done, Ok(Ok(_)));
+            waited = Some(Waited { covered, ms: began.elapsed().as_millis() as u64 });
+        }
+        let found = match root {
+            Some(root) => self.ask(|reply| Question::Find(vec![root], reply)).await?.pop().flatten(),
+            None => None,
+        };
+        if let Some((workspace, freshness)) = found {
+            return blocking(move || {
+                let answer = workspace.search(&wanted).map_err(failure)?;
+                Ok(Answer::new(&answer, freshness, waited))
+            })
+            .await;
+        }
+        // Not kept by the daemon: looked at as a command of its own would.
+        let engine = self.engine();
+        blocking(move || {
+            let workspace = engine.open(&request.worktree.to_path()).map_err(failure)?;
+            if let Some(wait) = wait {
+                let covered = workspace.catch_up(wait).map_err(failure)?;
+                waited = Some(Waited { covered, ms: began.elapsed().as_millis() as u64 });
+            }
+            let answer = workspace.search(&wanted).map_err(failure)?;
+            let freshness = workspace.freshness().map_err(failure)?;
+            Ok(Answer::new(&answer, freshness.as_ref().map(Into::into), waited))
+        })
+        .await
+    }
+
+    /// Searches several worktrees at once. One that cannot be opened is told beside the others.
+    async fn search_several(&self, request: SearchRequest) -> Result<Answer, Failure> {
+        let began = Instant::now();
+        let wanted = request.to_request().map_err(|message| Failure { message, hint: None })?;
+        let wait = request.wait_ms.map(Duration::from_millis);
+        let paths: Vec<PathBuf> =
+            [request.worktree].iter().chain(&request.also).map(Place::to_path).collect();
+        let mut covered = true;
+        if let Some(wait) = wait {
+            for root in paths.iter().cloned().filter_map(AbsPath::new) {
+                let left = wait.saturating_sub(began.elapsed());
+                covered &= match self.ask(|reply| Question::Wait(root, reply)).await? {
+                    Some((mut covered, ticket)) => {
+                        let done =
+                            tokio::time::timeout(left, covered.wait_for(|number| *number >= ticket)).await;
+                        matches!(done, Ok(Ok(_)))
+                    }
+                    None => false,
+                };
+            }
+        }
+        let roots: Vec<AbsPath> = paths.iter().cloned().filter_map(AbsPath::new).collect();
+        let mut kept: HashMap<PathBuf, _> = HashMap::new();
+        for (root, found) in
+            roots.clone().into_iter().zip(self.ask(|reply| Question::Find(roots, reply)).await?)
+        {
+            kept.extend(found.map(|found| (root.as_path().to_owned(), found)));
+        }
+        let waited = wait.map(|_| Waited { covered, ms: began.elapsed().as_millis() as u64 });
+        let engine = self.engine();
+        blocking(move || {
+            let (mut workspaces, mut known, mut failed) = (Vec::new(), Vec::new(), Vec::new());
+            for path in paths {
+                match kept.remove(&path) {
+                    Some((workspace, freshness)) => {
+                        workspaces.push(workspace);
+                        known.push(Some(freshness));
+                    }
+                    // Not kept by the daemon: looked at as a command of its own would.
+                    None => match engine.open(&path) {
+                        Ok(workspace) => {
+                            workspaces.push(Arc::new(workspace));
+                            known.push(None);
+                        }
+                        Err(error) => failed.push(SearchedWorktree::failed(&path, error.to_string())),
+                    },
+                }
+            }
+            let all: Vec<&Workspace> = workspaces.iter().map(|workspace| &**workspace).collect();
+            let answer = engine.search(&all, &wanted).map_err(failure)?;
+            let roots: Vec<Place> =
+                workspaces.iter().map(|workspace| Place::from(workspace.root().as_path())).collect();
+            let mut answer = Answer::of_several(&answer, &roots, waited, |at| match &known[at] {
+                Some(freshness) => freshness.clone(),
+                None => workspaces[at].freshness().ok().flatten().as_ref().map(Into::into),
+            });
+            answer.summary.worktrees.get_or_insert_default().extend(failed);
+            Ok(answer)
+        })
+        .await
+    }
+
+    /// What is going on.
+    pub async fn status(&self) -> Result<Status, Failure> {
+        let (daemon, worktrees) = self.ask(Question::Status).await?;
+        let engine = self.engine();
+        blocking(move || {
+            let worktrees = worktrees.into_iter().map(|(mut status, workspace)| {
+                // One that cannot be read has its problem in the status already.
+                if let Some(stats) = workspace.and_then(|workspace| workspace.stats().ok().flatten()) {
+                    (status.points, status.bytes) = (stats.points, stats.bytes);
+                }
+                status
+            });
+            let cache =
+                engine.cache_stats().map(|cache| Cache { entries: cache.entries, bytes: cache.bytes });
+            Ok(Status { daemon: Some(daemon), worktrees: worktrees.collect(), cache })
+        })
+        .await
+    }
+
+    /// Asks the loop.
+    async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Result<T, Failure> {
+        let (reply, answer) = oneshot::channel();
+        self.events.send(Event::Asked(question(reply))).map_err(|_| ending())?;
+        answer.await.map_err(|_| ending())
+    }
+}
+
+fn ending() -> Failure {
+    Failure { message: "the daemon is ending".to_owned(), hint: Some("try again".to_owned()) }
+}
+
+/// Runs what blocks; a panic in it is the failure of one request.
+pub async fn blocking<T: Send + 'static>(
+    act: impl FnOnce() -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    tokio::task::spawn_blocking(act).await.unwrap_or_else(|error| {
+        Err(Failure { message: format!("the daemon failed on this request: {error}"), hint: None })
+    })
+}
+
+/// What an error says, and what to do about it.
+pub fn failure(error: EngineError) -> Failure {
+    Failure { message: error.to_string(), hint: error.hint().map(str::to_owned) }
+}
