@@ -126,6 +126,16 @@ pub(super) struct Report {
     pub unlisted: Vec<(RepoPath, bool)>,
 }
 
+impl Report {
+    /// Whether vectors are left to fill after a run of this kind; `None` where it did not count
+    /// them, as nothing had changed: then a fill that waits goes on waiting. A run that came to
+    /// its end has filled what can be filled.
+    pub(super) fn leaves_vectors(&self, kind: Kind) -> Option<bool> {
+        let missing = self.outcome.vectors.iter().flatten().any(|vectors| vectors.pending > 0);
+        (!self.unchanged).then_some(missing && (self.outcome.interrupted || kind == Kind::Look))
+    }
+}
+
 /// Why there is none.
 pub(super) enum Failed {
     Error(EngineError),
@@ -278,7 +288,45 @@ fn digest(head: &Head, listing: &Listing) -> Digest {
 mod tests {
     use super::*;
     use crate::git::FileEntry;
+    use crate::id::CollectionName;
+    use crate::index::{ByteCounts, ChunkCounts, FileCounts, Timing, VectorCounts};
     use crate::manifest::Stat;
+
+    #[test]
+    fn a_run_that_counted_no_vectors_says_nothing_of_them() {
+        let report = |unchanged: bool, interrupted, pending| Report {
+            outcome: Outcome {
+                collection: CollectionName::new("local_a_codebase_00000000").expect("a name"),
+                full: None,
+                head: Head::default(),
+                files: FileCounts::default(),
+                chunks: ChunkCounts::default(),
+                vectors: [(!unchanged).then(|| VectorCounts { pending, ..VectorCounts::default() }), None],
+                bytes: ByteCounts::default(),
+                commits: 0,
+                unreadable_directories: 0,
+                interrupted,
+                timing: Timing::default(),
+            },
+            unchanged,
+            looked: true,
+            settled: None,
+            coverage: None,
+            unlisted: Vec::new(),
+        };
+        for (kind, unchanged, interrupted, pending, expected) in [
+            (Kind::Look, true, true, 0, None),
+            (Kind::Look, false, false, 3, Some(true)),
+            (Kind::Look, false, true, 3, Some(true)),
+            (Kind::Look, false, false, 0, Some(false)),
+            (Kind::Fill, false, true, 3, Some(true)),
+            // What could not be embedded now cannot be a moment later.
+            (Kind::Fill, false, false, 3, Some(false)),
+        ] {
+            let found = report(unchanged, interrupted, pending).leaves_vectors(kind);
+            assert_eq!(found, expected, "{kind:?} {unchanged} {interrupted} {pending}");
+        }
+    }
 
     #[test]
     fn a_digest_tells_listings_apart() {

@@ -37,8 +37,7 @@ impl Daemon {
             Err(failed) => return self.failed(root, waiting, failed, now),
         };
         let (interrupted, looked) = (report.outcome.interrupted && !report.unchanged, report.looked);
-        let unchanged = report.unchanged;
-        let pending = report.outcome.vectors.iter().flatten().any(|vectors| vectors.pending > 0);
+        let leaves_vectors = report.leaves_vectors(kind);
         let added = report.coverage.as_ref().is_some_and(|coverage| coverage.added > 0);
         let operation = report.outcome.head.operation.is_some();
         let outcome = &report.outcome;
@@ -70,10 +69,8 @@ impl Daemon {
         if added {
             self.queue.push(root, Cause::Directories, None, now);
         }
-        // A look that found nothing new did not count vectors: a fill that waits goes on waiting.
-        // One that ran to its end has filled what can be filled.
-        if !unchanged {
-            self.queue.set_fill(root, pending && (interrupted || kind == Kind::Look));
+        if let Some(fill) = leaves_vectors {
+            self.queue.set_fill(root, fill);
         }
     }
 
