@@ -8,7 +8,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::embed::{Embedder, Leg};
 use crate::id::{CollectionName, Fingerprint, PointId};
@@ -28,13 +28,15 @@ use crate::tenant::Database;
 /// rules and the disk check reorder and thin them.
 const LEG_DEPTH: usize = 150;
 /// Candidates of all places together, in proportion: of each of many places fewer are asked,
-/// but never less than two answers' worth.
+/// but never less than an answer's worth of each leg.
 const ALL_DEPTH: usize = 4 * LEG_DEPTH;
 /// Candidates that the rules look at, if several places were asked; those that were found by
 /// name besides. No rule lifts a later one into an answer.
 const RULED: usize = LEG_DEPTH;
 /// Collections asked at a time.
 const SIDE_BY_SIDE: usize = 8;
+/// Schemas that are at hand take no longer than this in all: no work for threads.
+const ALONE: Duration = Duration::from_micros(200);
 
 /// Where to look: a collection, and the folder that its files are below.
 #[derive(Clone, Copy)]
@@ -109,17 +111,20 @@ impl<'a> Searcher<'a> {
         let mut timing = Timing::default();
 
         let started = Instant::now();
-        let schemas = side_by_side(self.places.clone(), |place| place.database.schema(place.collection));
+        let schemas =
+            side_by_side(self.places.clone(), ALONE, |place| place.database.schema(place.collection));
         let asked = self.ask(&query, request.mode, &schemas)?;
         timing.embed = started.elapsed();
 
         let started = Instant::now();
         let depth = match self.places.len() {
             0 | 1 => LEG_DEPTH.max(request.limit.saturating_mul(3)),
-            places => (ALL_DEPTH / places).min(LEG_DEPTH).max(request.limit.saturating_mul(2)),
+            places => (ALL_DEPTH / places).min(LEG_DEPTH).max(request.limit),
         };
         let places = self.places.iter().zip(schemas).collect();
-        let found = side_by_side(places, |(place, schema)| place.retrieve(&asked, &schema?, request, depth));
+        let found = side_by_side(places, Duration::ZERO, |(place, schema)| {
+            place.retrieve(&asked, &schema?, request, depth)
+        });
         timing.retrieve = started.elapsed();
 
         let started = Instant::now();
@@ -289,29 +294,37 @@ impl Place<'_> {
     }
 }
 
-/// Does `act` with each, some at a time; the results in their order.
-fn side_by_side<T: Send, R: Send>(items: Vec<T>, act: impl Fn(T) -> R + Sync) -> Vec<R> {
-    let threads = SIDE_BY_SIDE.min(items.len());
-    if threads <= 1 {
-        return items.into_iter().map(act).collect();
+/// Does `act` with each, some at a time once it has taken longer than `alone`; the results in
+/// their order.
+fn side_by_side<T: Send, R: Send>(items: Vec<T>, alone: Duration, act: impl Fn(T) -> R + Sync) -> Vec<R> {
+    let began = Instant::now();
+    let mut items = items.into_iter();
+    let mut first = Vec::with_capacity(items.len());
+    while began.elapsed() < alone || items.len() == 1 {
+        let Some(item) = items.next() else { return first };
+        first.push(act(item));
     }
-    let queue = Mutex::new(items.into_iter().enumerate());
+    let threads = SIDE_BY_SIDE.min(items.len());
+    let queue = Mutex::new(items.enumerate());
     let results = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let next = lock(&queue).next();
-                    let Some((at, item)) = next else { break };
-                    let result = act(item);
-                    lock(&results).push((at, result));
-                }
-            });
+    let work = || {
+        loop {
+            let next = lock(&queue).next();
+            let Some((at, item)) = next else { break };
+            let result = act(item);
+            lock(&results).push((at, result));
         }
+    };
+    std::thread::scope(|scope| {
+        for _ in 1..threads {
+            scope.spawn(work);
+        }
+        work();
     });
     let mut results = results.into_inner().unwrap_or_else(PoisonError::into_inner);
     results.sort_by_key(|(at, _)| *at);
-    results.into_iter().map(|(_, result)| result).collect()
+    first.extend(results.into_iter().map(|(_, result)| result));
+    first
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

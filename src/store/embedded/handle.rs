@@ -3,6 +3,7 @@
 //! Everything a handle says comes from one commit record, read once. Immutable
 //! and shared; a newer state is a new handle, which takes over what is still true.
 
+use std::collections::hash_map::{Entry, HashMap};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs::{self, File};
 use std::io;
@@ -329,7 +330,25 @@ impl Handle {
     ) -> Result<Vec<Vec<Scored>>, StoreError> {
         let filter = filter::compile(filter)?;
         let allowed = filter.allowed(&self.segments, &self.fields).map_err(self.index_error())?;
-        probes.iter().map(|probe| self.best(self.probe(probe, &allowed, limit)?, limit)).collect()
+        let mut answers: Vec<Vec<Scored>> = Vec::with_capacity(probes.len());
+        // Where the point of a document is already: reading it costs more than a copy.
+        let mut read: HashMap<DocAddress, (usize, usize)> = HashMap::new();
+        for probe in probes {
+            let best = self.best(self.probe(probe, &allowed, limit)?, limit)?;
+            let mut answer = Vec::with_capacity(best.len());
+            for (score, id, doc) in best {
+                let point = match read.entry(doc) {
+                    Entry::Occupied(known) => answers[known.get().0][known.get().1].point.clone(),
+                    Entry::Vacant(place) => {
+                        place.insert((answers.len(), answer.len()));
+                        self.point(id, doc, Fields::point)?
+                    }
+                };
+                answer.push(Scored { score, point });
+            }
+            answers.push(answer);
+        }
+        Ok(answers)
     }
 
     fn probe(
@@ -368,8 +387,12 @@ impl Handle {
         }
     }
 
-    /// The best `limit` of what was found, with their points; ties by id.
-    fn best(&self, mut found: Vec<(f32, DocAddress)>, limit: usize) -> Result<Vec<Scored>, StoreError> {
+    /// The best `limit` of what was found; ties by id.
+    fn best(
+        &self,
+        mut found: Vec<(f32, DocAddress)>,
+        limit: usize,
+    ) -> Result<Vec<(f32, PointId, DocAddress)>, StoreError> {
         if limit == 0 {
             return Ok(Vec::new());
         }
@@ -395,10 +418,7 @@ impl Handle {
             .collect::<Result<Vec<_>, StoreError>>()?;
         ranked.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
         ranked.truncate(limit);
-        ranked
-            .into_iter()
-            .map(|(score, id, doc)| Ok(Scored { score, point: self.point(id, doc, Fields::point)? }))
-            .collect()
+        Ok(ranked)
     }
 
     /// Counts and sizes.

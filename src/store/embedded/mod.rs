@@ -157,8 +157,11 @@ impl EmbeddedStore {
         collection: &CollectionName,
         act: impl FnOnce(&Handle) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let root = self.existing(db, collection)?;
-        caught(&root, || act(&*self.handle(&root)?))
+        let root = self.root(db, collection);
+        caught(&root, || match self.handle(&root) {
+            Ok(handle) => act(&handle),
+            Err(error) => self.existing(db, collection).and(Err(error)),
+        })
     }
 
     /// Builds the collection beside its place and moves it there whole.
