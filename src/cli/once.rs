@@ -28,7 +28,7 @@ pub(super) struct Once {
     /// Print the outcome as one JSON document.
     #[arg(long)]
     json: bool,
-    /// Start from nothing instead of from what is indexed.
+    /// Look into every file again, whatever is indexed; what is there answers meanwhile.
     #[arg(long)]
     full: bool,
     /// Do not compute vectors; a later run will.

@@ -8,7 +8,7 @@ use crate::git::Head;
 use crate::id::CollectionName;
 use crate::skip::SkipReason;
 
-/// Why a run started from nothing instead of from the manifest.
+/// Why a run looked into every file, whatever the manifest says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FullReason {
     /// There was no index.

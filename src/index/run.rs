@@ -37,7 +37,7 @@ pub struct Indexer<'a> {
 /// What one run is asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Run {
-    /// Start from nothing, whatever the manifest says.
+    /// Look into every file, whatever the manifest says.
     pub full: bool,
 }
 
@@ -103,22 +103,15 @@ impl Indexer<'_> {
         let identity = self.worktree.identity()?;
         let new =
             self.state(&head, &format!("{} {} {:?}", identity.git_dir, identity.inode, identity.created_ns));
-        let (snapshot, full) = self.open(run, lost, &new)?;
-        let old_state = snapshot.state.as_deref().and_then(IndexState::from_json).unwrap_or_default();
-        let mut manifest = Arc::unwrap_or_clone(snapshot.manifest);
+        let Opened { old_state, mut manifest, full, first } = self.open(run, lost, &new)?;
         let delta = delta::diff(&manifest, &listing);
         outcome.full = full;
         outcome.files.unchanged = delta.unchanged;
         outcome.timing.list = began.elapsed();
-        let begun = IndexState { commit: None, branch: None, complete: false, ..new.clone() };
         let mut writer = Writer {
             indexer: self,
             manifest: &mut manifest,
-            batch: Batch {
-                reset: full.is_some(),
-                state: full.is_some().then(|| begun.to_json()),
-                ..Batch::default()
-            },
+            batch: first,
             batch_bytes: 0,
             changed: Vec::new(),
             outcome: &mut outcome,
@@ -182,14 +175,8 @@ impl Indexer<'_> {
         }
     }
 
-    /// The collection's manifest and state, and why the run is a full one if it is;
-    /// `lost` where a former collection was moved aside.
-    fn open(
-        &self,
-        run: Run,
-        lost: Option<FullReason>,
-        new: &IndexState,
-    ) -> Result<(Snapshot, Option<FullReason>), IndexError> {
+    /// What the run begins with; `lost` where a former collection was moved aside.
+    fn open(&self, run: Run, lost: Option<FullReason>, new: &IndexState) -> Result<Opened, IndexError> {
         let schema = Schema {
             kind: CollectionKind::Codebase,
             legs: Leg::ALL.map(|leg| {
@@ -198,19 +185,54 @@ impl Indexer<'_> {
             source: self.worktree.root().as_path().as_os_str().as_encoded_bytes().to_vec(),
         };
         self.database.create(self.collection, &schema)?;
-        let snapshot = self.database.snapshot(self.collection)?;
-        let state = snapshot.state.as_deref().and_then(IndexState::from_json);
-        let full = match (&snapshot.state, state) {
+        let Snapshot { state, manifest, .. } = self.database.snapshot(self.collection)?;
+        let known = state.as_deref().and_then(IndexState::from_json);
+        let full = match (&state, &known) {
             _ if lost.is_some() => lost,
-            _ if run.full => Some(FullReason::Requested),
             (None, _) => Some(FullReason::Missing),
+            _ if run.full => Some(FullReason::Requested),
             (Some(_), None) => Some(FullReason::Version),
             (Some(_), Some(state)) => state.full_reason(new),
         };
-        match full {
-            None => Ok((snapshot, None)),
-            Some(_) => Ok((Snapshot::default(), full)),
-        }
+        let old_state = known.unwrap_or_default();
+        let begun = IndexState { commit: None, branch: None, complete: false, ..new.clone() };
+        let (manifest, first) = match full {
+            None => (Arc::unwrap_or_clone(manifest), Batch::default()),
+            Some(FullReason::Requested | FullReason::Version | FullReason::Options) => {
+                // What is there goes on answering until each file has been replaced.
+                let begun = IndexState { complete: old_state.complete, ..begun };
+                let manifest = doubted(&manifest);
+                let first = Batch {
+                    delete: self.strays(&manifest)?,
+                    files: manifest
+                        .iter()
+                        .map(|(path, record)| (path.clone(), Some(record.clone())))
+                        .collect(),
+                    state: Some(begun.to_json()),
+                    ..Batch::default()
+                };
+                (manifest, first)
+            }
+            Some(_) => {
+                let first = Batch { reset: true, state: Some(begun.to_json()), ..Batch::default() };
+                (Manifest::default(), first)
+            }
+        };
+        let old_state = if full.is_some() { IndexState::default() } else { old_state };
+        Ok(Opened { old_state, manifest, full, first })
+    }
+
+    /// Points that no record names. There should be none.
+    fn strays(&self, manifest: &Manifest) -> Result<Vec<PointId>, IndexError> {
+        let named: HashSet<PointId> =
+            manifest.values().flat_map(|record| record.chunks()).map(|chunk| chunk.id).collect();
+        let mut strays = Vec::new();
+        self.database.scan(self.collection, &mut |point| {
+            if !named.contains(&point.id) {
+                strays.push(point.id);
+            }
+        })?;
+        Ok(strays)
     }
 
     /// Looks at every change, several files at a time, and hands each to `writer`.
@@ -275,6 +297,32 @@ impl Indexer<'_> {
         outcome.files.committed = committed;
         outcome.files.uncommitted = changed.len() as u64 - committed;
     }
+}
+
+/// What a run begins with.
+struct Opened {
+    /// What the collection says of itself, where the run goes on from it.
+    old_state: IndexState,
+    /// What is trusted of the collection's manifest.
+    manifest: Manifest,
+    /// Why nothing of it is, where that is so.
+    full: Option<FullReason>,
+    /// What the first commit does besides.
+    first: Batch,
+}
+
+/// The manifest with nothing in it that spares a file from being looked into, or a chunk from
+/// being written; what is to be removed for it is all there still. A run that ends early
+/// leaves the rest of it like that to the next one.
+fn doubted(manifest: &Manifest) -> Manifest {
+    let doubt = |record: &FileRecord| {
+        let mut record = FileRecord { content: None, stat: None, ..record.clone() };
+        if let FileState::Indexed { chunks, .. } = &mut record.state {
+            chunks.iter_mut().for_each(|chunk| chunk.payload = !chunk.payload);
+        }
+        record
+    };
+    manifest.iter().map(|(path, record)| (path.clone(), doubt(record))).collect()
 }
 
 /// Why a collection that failed with `error` is to be built anew; `None` where that

@@ -120,7 +120,7 @@ pub enum StoreError {
         reason: String,
     },
     /// No space left. The collection is as before.
-    #[error("no space left for {}: free some, or choose another --data-dir; the index is as before", path.display())]
+    #[error("no space left for {}: free some there, or keep the index elsewhere (--data-dir, store.qdrant.url); it is as before", path.display())]
     Full {
         /// What was to be written.
         path: PathBuf,

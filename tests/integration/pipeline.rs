@@ -1,8 +1,15 @@
 //! The whole way from a worktree to an answer: what a run counts, and that nothing
 //! seen before is embedded again.
 
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use contextd_indexer::config::{self, Flags};
+use contextd_indexer::engine::Engine;
+use contextd_indexer::id::{DatabaseName, PointId};
+use contextd_indexer::index::{FullReason, Progress, Run};
+use contextd_indexer::store::{Batch, EmbeddedStore, Point, Store as _};
 use serde_json::{Value, json};
 
 use crate::harness::Sandbox;
@@ -238,6 +245,58 @@ fn verify_names_what_differs_and_repair_mends_it() {
         .collect();
     assert_eq!(found, [("new.go", "missing"), ("src/lib.rs", "extra"), ("tool.py", "stale")]);
     assert_eq!(sandbox.indexer(&tree, &["verify", "--json", "--repair"]).expect(0).json()["clean"], true);
+}
+
+#[test]
+fn a_full_run_answers_all_the_while_and_a_stopped_one_is_gone_on_with() {
+    const FILES: usize = 40;
+    let sandbox = Sandbox::new();
+    let tree = repository(&sandbox);
+    for number in 0..FILES {
+        write(
+            &tree,
+            &format!("src/part_{number}.rs"),
+            &format!("pub fn part_{number}() -> usize {{ {number} }}\n"),
+        );
+    }
+    commit(&sandbox, &tree, "parts");
+    once(&sandbox, &tree);
+    let dump = || sandbox.indexer(&tree, &["dump"]).expect(0).stdout;
+    let before = dump();
+    write(&sandbox.path(""), "empty.toml", "");
+    let flags = Flags { config: Some(sandbox.path("empty.toml")), data_dir: Some(sandbox.data_dir()) };
+    let engine = Arc::new(Engine::new(config::load(&flags).expect("settings")).expect("an engine"));
+    let workspace = engine.open(&tree).expect("a worktree");
+    // A point that no file has: what a full run is there for.
+    let (store, database) =
+        (EmbeddedStore::new(&sandbox.data_dir()), DatabaseName::new(&workspace.database_name()));
+    let database = database.expect("a name");
+    let mut points = Vec::new();
+    store.scan(&database, workspace.collection(), &mut |point| points.push(point)).expect("read");
+    let stray = Point { id: PointId([7; 16]), ..points.swap_remove(0) };
+    let batch = Batch { upsert: vec![stray], ..Batch::default() };
+    store.apply(&database, workspace.collection(), batch).expect("written");
+    sandbox.indexer(&tree, &["verify"]).expect(1);
+
+    let outcome = workspace.run(Run { full: true }, None, &mut |progress| match progress {
+        Progress::Files { done, .. } if done == FILES as u64 / 2 => ControlFlow::Break(()),
+        _ => ControlFlow::Continue(()),
+    });
+    let outcome = outcome.expect("a run");
+    assert_eq!((outcome.full, outcome.interrupted), (Some(FullReason::Requested), true));
+    for number in 0..FILES {
+        let found =
+            sandbox.indexer(&tree, &["search", "--mode", "lexical", "--json", &format!("part_{number}")]);
+        let lines = found.expect(0).json_lines();
+        assert_eq!(lines[0]["path"], format!("src/part_{number}.rs"));
+    }
+    let outcome = once(&sandbox, &tree);
+    assert_eq!(outcome["full"], Value::Null, "{outcome}");
+    let parsed = outcome["files"]["parsed"].as_u64().expect("a count");
+    assert!((FILES as u64 / 2..=FILES as u64 / 2 + 3).contains(&parsed), "{outcome}");
+    assert_eq!(outcome["vectors"]["text"]["embedded"], 0, "{outcome}");
+    assert_eq!(dump(), before);
+    sandbox.indexer(&tree, &["verify"]).expect(0);
 }
 
 #[test]
