@@ -556,6 +556,7 @@ macro_rules! contract_suite {
             symbols_match_without_case
             filters_apply_before_the_limit
             filters_see_attributes_and_times
+            no_filter_lets_anything_in
             databases_are_created_told_apart_and_dropped_whole
             ties_are_broken_by_id
             a_reset_empties_points_and_manifest

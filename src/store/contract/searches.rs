@@ -173,3 +173,55 @@ pub(crate) fn ties_are_broken_by_id(open: Open<'_>) {
         assert_eq!(hits.iter().map(|hit| hit.point.id).collect::<Vec<_>>(), ids[..9]);
     }
 }
+
+/// Whatever a filter is made of, it takes away: nothing comes in that was not there without
+/// it, and nothing of another database, which has the same points and more.
+pub(crate) fn no_filter_lets_anything_in(open: Open<'_>) {
+    let points: Vec<Point> = [&b"src/a.rs"[..], b"src/[b]*.py", b"docs/c d.md", b"\xff/d.go"]
+        .iter()
+        .map(|path| point(path, "same", 0, &format!("same {}", path.len())))
+        .collect();
+    let store = created(open, &points);
+    let (db, collection) = names();
+    let other = DatabaseName::new("project_ffffffff").unwrap();
+    let mut others = points.clone();
+    others.push(point(b"src/secret.rs", "same", 0, "same secret"));
+    store.create(&other, &collection, &schema()).unwrap();
+    let batch = Batch { vectors: with_vectors(&others), upsert: others, ..Batch::default() };
+    store.apply(&other, &collection, batch).unwrap();
+
+    let probes =
+        [terms("same"), Probe::Symbols(vec!["same".to_owned()]), Probe::Vector(Leg::Text, vector("same"))];
+    let ids: HashSet<PointId> = points.iter().map(|point| point.id).collect();
+    let word = || prop_oneof![r"[\[\]{}*?!,./\\a-d ]{0,12}", "(src|docs)/?[*]{0,2}", any::<String>()];
+    let words = || proptest::collection::vec(word(), 0..3);
+    let attributes = proptest::collection::btree_map(word(), words(), 0..2);
+    let time = proptest::option::of((any::<u64>(), any::<u64>()));
+    let filters = (words(), words(), attributes, time, any::<bool>()).prop_map(
+        |(paths, kinds, attributes, time, rust)| Filter {
+            paths,
+            kinds,
+            attributes,
+            languages: if rust { vec![Language::Rust] } else { Vec::new() },
+            time: time.map(|(from, until)| from..until),
+        },
+    );
+    let config = ProptestConfig { failure_persistence: None, ..ProptestConfig::default() };
+    TestRunner::new(config)
+        .run(&filters, |filter| {
+            match store.search(&db, &collection, &probes, &filter, 10) {
+                Ok(found) => {
+                    prop_assert_eq!(found.len(), probes.len());
+                    prop_assert!(
+                        found.iter().flatten().all(|hit| ids.contains(&hit.point.id)),
+                        "{:?}",
+                        found
+                    );
+                }
+                Err(StoreError::Invalid(_)) => {}
+                Err(error) => prop_assert!(false, "{}", error),
+            }
+            Ok(())
+        })
+        .unwrap();
+}
