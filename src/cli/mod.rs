@@ -158,7 +158,9 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
     // Of a daemon people want to know what it does.
     let daemon = matches!(cli.command, Command::Watch(_));
     let verbosity = cli.global.verbose.saturating_add(u8::from(daemon));
-    let log = crate::telemetry::init(&settings.log, verbosity).map_err(CliError::usage)?;
+    // What is left of the traces is sent when it is dropped.
+    let (log, _traces) =
+        crate::telemetry::init(&settings.log, &settings.traces, verbosity).map_err(CliError::usage)?;
     let color = match cli.global.color {
         Color::Always => true,
         Color::Never => false,

@@ -23,6 +23,10 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ("INDEXER_DATA_DIR", "where indexes and the embedding cache live (also --data-dir)"),
     ("INDEXER_MODEL_DIR", "where models and ONNX Runtime are installed"),
     ("INDEXER_LOG", "log filter on standard error, such as `info` or `contextd_indexer=debug`"),
+    (
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "collector that traces go to by OTLP over HTTP, such as `http://127.0.0.1:4318`; none by default",
+    ),
     ("INDEXER_QDRANT_URL", "address of a Qdrant server's gRPC port, before store.qdrant.url"),
     ("INDEXER_QDRANT_API_KEY", "its key, before store.qdrant.api_key_file"),
     ("NO_COLOR", "any value: no colour, as if --color never"),
@@ -53,6 +57,8 @@ pub struct Settings {
     pub search_limit: usize,
     /// Logging.
     pub log: LogSettings,
+    /// Traces.
+    pub traces: TraceSettings,
     /// The daemon.
     pub watch: WatchSettings,
     /// Whether `NO_COLOR` is set.
@@ -70,6 +76,15 @@ pub struct LogSettings {
     pub filter: Option<String>,
     /// One JSON object a line instead of text.
     pub json: bool,
+}
+
+/// Settings of traces.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TraceSettings {
+    /// Base address of the collector that they go to by OTLP over HTTP; `None` sends none.
+    pub endpoint: Option<String>,
+    /// Whether the text of queries is among what they say.
+    pub query_text: bool,
 }
 
 /// Settings of the daemon.

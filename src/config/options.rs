@@ -8,7 +8,7 @@ use serde::Deserialize;
 use super::store::StoreTable;
 use super::{
     ConfigError, DEFAULTS, EmbedSettings, Environment, IndexSettings, LogSettings, ModelSettings,
-    QdrantSettings, Settings, WatchSettings, absolute, base, directory,
+    QdrantSettings, Settings, TraceSettings, WatchSettings, absolute, base, directory,
 };
 
 /// The one model that packages carry.
@@ -24,6 +24,7 @@ pub struct Options {
     store: StoreTable,
     search: Search,
     log: Log,
+    traces: Traces,
     watch: Watch,
 }
 
@@ -69,6 +70,13 @@ struct Log {
 
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
+struct Traces {
+    endpoint: Option<String>,
+    query_text: Option<bool>,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
 struct Watch {
     events: Option<bool>,
     poll_seconds: Option<u64>,
@@ -101,6 +109,7 @@ impl Options {
         take!(embed.model_dir, embed.runtime, embed.threads, embed.cache_max_bytes, search.limit);
         take!(embed.text.source, embed.text.model, embed.text.path);
         take!(embed.code.source, embed.code.model, embed.code.path, log.filter, log.format);
+        take!(traces.endpoint, traces.query_text);
         take!(store.provider, store.qdrant.url, store.qdrant.api_key_file, store.qdrant.ca_file);
         take!(store.qdrant.prefix, store.qdrant.layout, store.qdrant.timeout_seconds);
         take!(store.qdrant.connect_timeout_seconds, store.qdrant.retries, store.qdrant.batch_bytes);
@@ -174,6 +183,13 @@ impl Options {
                         return Err(ConfigError::Value { key: "log.format", message });
                     }
                 },
+            },
+            traces: TraceSettings {
+                endpoint: env("OTEL_EXPORTER_OTLP_ENDPOINT")
+                    .map(|value| value.to_string_lossy().into_owned())
+                    .or(self.traces.endpoint)
+                    .filter(|endpoint| !endpoint.is_empty()),
+                query_text: self.traces.query_text.unwrap_or_default(),
             },
             watch: self.watch.resolve()?,
             no_color: env("NO_COLOR").is_some(),

@@ -12,9 +12,12 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::main_loop::{Event, Question};
 use super::protocol::Reply;
+use super::registry::State;
 use super::tracked::Order;
+use crate::embed::Leg;
 use crate::engine::{Engine, EngineError, Workspace};
 use crate::path::AbsPath;
+use crate::telemetry::metrics;
 use crate::wire::{Answer, Cache, Failure, Place, SearchRequest, SearchedWorktree, Status, Waited};
 
 /// A way to ask the daemon from within its process; copies ask the same one.
@@ -185,11 +188,52 @@ impl Handle {
         .await
     }
 
+    /// What the daemon counts and how things are, as Prometheus reads it; `None` where nothing is
+    /// counted.
+    pub async fn metrics(&self) -> Result<Option<String>, Failure> {
+        let (status, engine) = (self.status().await?, self.engine());
+        blocking(move || {
+            // A store that does not answer has its own counter, and hides nothing else.
+            let databases = engine.database_counts().unwrap_or_default();
+            metrics::state(&state(&status, databases));
+            Ok(metrics::render())
+        })
+        .await
+    }
+
     /// Asks the loop.
     async fn ask<T>(&self, question: impl FnOnce(oneshot::Sender<T>) -> Question) -> Result<T, Failure> {
         let (reply, answer) = oneshot::channel();
         self.events.send(Event::Asked(question(reply))).map_err(|_| ending())?;
         answer.await.map_err(|_| ending())
+    }
+}
+
+fn state(status: &Status, databases: Vec<(&'static str, u64)>) -> metrics::State {
+    let trees = &status.worktrees;
+    let fresh = || trees.iter().filter_map(|tree| tree.freshness.as_ref());
+    let count = |state| {
+        let known = trees.iter().filter(|tree| tree.state.as_deref() == Some(state));
+        (state, known.count() as u64)
+    };
+    let vectors = Leg::ALL.map(|leg| {
+        let present = fresh().filter_map(|freshness| freshness.vectors.get(leg.name()));
+        let sums = present.fold((0, 0), |sums, leg| (sums.0 + leg.present, sums.1 + leg.needed));
+        (leg.name(), sums.0, sums.1)
+    });
+    let watches = status.daemon.as_ref().map(|daemon| &daemon.watches);
+    metrics::State {
+        worktrees: State::NAMES.map(count).to_vec(),
+        failing: trees.iter().filter(|tree| tree.problem.is_some()).count() as u64,
+        pending: fresh().map(|freshness| freshness.pending).sum(),
+        lag: Duration::from_millis(trees.iter().filter_map(|tree| tree.lag_ms).max().unwrap_or_default()),
+        points: trees.iter().map(|tree| tree.points).sum(),
+        bytes: trees.iter().flat_map(|tree| tree.bytes.values()).sum(),
+        vectors: vectors.to_vec(),
+        watches: watches.map_or((0, 0), |watches| (watches.used, watches.budget)),
+        unwatched: fresh().filter_map(|freshness| Some(freshness.watch.as_ref()?.unwatched)).sum(),
+        databases,
+        cache: status.cache.as_ref().map(|cache| (cache.entries, cache.bytes)),
     }
 }
 

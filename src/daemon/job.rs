@@ -118,6 +118,8 @@ pub(super) struct Report {
     pub unchanged: bool,
     /// Whether the words of all changes are indexed.
     pub looked: bool,
+    /// When they could be found, where any had to be indexed.
+    pub searchable_at: Option<Instant>,
     /// The digest, where there was nothing to do.
     pub settled: Option<Digest>,
     pub coverage: Option<Coverage>,
@@ -181,7 +183,7 @@ fn attempt(job: Job) -> Result<Report, EngineError> {
             Progress::Files { done, total } => state.set(Stage::Files, done, total),
             Progress::Searchable => {
                 job.covers.0.send_replace(job.covers.1);
-                seen.searchable = true;
+                seen.searchable_at = Some(Instant::now());
                 state.set(Stage::Vectors, 0, 0);
             }
             Progress::Vectors { done, total } => {
@@ -209,7 +211,8 @@ fn attempt(job: Job) -> Result<Report, EngineError> {
         && outcome.files.read == 0
         && outcome.files.removed == 0;
     Ok(Report {
-        looked: seen.searchable || seen.unchanged,
+        looked: seen.searchable_at.is_some() || seen.unchanged,
+        searchable_at: seen.searchable_at.filter(|_| outcome.files.parsed + outcome.files.removed > 0),
         unchanged: seen.unchanged,
         settled: seen.digest.filter(|_| idle || seen.unchanged),
         coverage: seen.coverage,
@@ -222,7 +225,7 @@ fn attempt(job: Job) -> Result<Report, EngineError> {
 struct Seen {
     digest: Option<Digest>,
     unchanged: bool,
-    searchable: bool,
+    searchable_at: Option<Instant>,
     coverage: Option<Coverage>,
     unlisted: Vec<(RepoPath, bool)>,
 }
@@ -246,7 +249,7 @@ fn look_around(job: &Job, head: &Head, listing: &Listing) -> Seen {
     Seen {
         digest: Some(digest),
         unchanged,
-        searchable: false,
+        searchable_at: None,
         coverage: Some(coverage),
         unlisted: unlisted.collect(),
     }
@@ -310,6 +313,7 @@ mod tests {
             },
             unchanged,
             looked: true,
+            searchable_at: None,
             settled: None,
             coverage: None,
             unlisted: Vec::new(),

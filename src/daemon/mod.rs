@@ -46,7 +46,7 @@ pub use handle::Handle;
 use crate::config::Flags;
 use crate::engine::Engine;
 use crate::state_dir::{LockError, WriterLock, create_private_dir};
-use crate::telemetry::LogFilter;
+use crate::telemetry::{LogFilter, metrics};
 use main_loop::{Daemon, Event};
 use server::Shared;
 
@@ -94,6 +94,9 @@ pub struct Start {
 /// Runs until it is told to stop by SIGTERM or SIGINT.
 pub fn run(engine: Arc<Engine>, start: Start) -> Result<(), DaemonError> {
     let data_dir = engine.settings().data_dir.clone();
+    if let Err(error) = metrics::install() {
+        tracing::warn!(error, "nothing is counted");
+    }
     let failed = |path: PathBuf| move |source| DaemonError::Io { path, source };
     let dir = socket::dir(&data_dir);
     create_private_dir(&dir).map_err(failed(dir.clone()))?;

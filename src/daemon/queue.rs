@@ -77,6 +77,18 @@ pub struct Waiting {
     last: Instant,
 }
 
+impl Waiting {
+    /// When the first change that it is about was seen; `None` where it is about none.
+    pub fn changed_at(&self) -> Option<Instant> {
+        self.causes.iter().any(|cause| matches!(cause, Cause::Edit | Cause::Git)).then_some(self.first)
+    }
+
+    /// The most urgent reason.
+    pub fn cause(&self) -> Option<Cause> {
+        self.causes.first().copied()
+    }
+}
+
 /// What is to be done next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {

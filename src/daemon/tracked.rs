@@ -110,7 +110,7 @@ impl Tracked {
 
     /// Takes note of what a run found.
     pub(super) fn learn(&mut self, report: Report, fill: bool) {
-        let Report { outcome, unchanged, looked, settled, coverage, unlisted } = report;
+        let Report { outcome, unchanged, looked, settled, coverage, unlisted, .. } = report;
         self.settled = settled;
         if coverage.is_some() {
             self.coverage = coverage;
@@ -210,6 +210,7 @@ impl Tracked {
             points: 0,
             bytes: Default::default(),
             queued: causes.iter().map(|cause| cause.name().to_owned()).collect(),
+            lag_ms: None,
             counters: self.counters.clone(),
             problem: self.problem.as_ref().map(|(failure, failures, retry)| Problem {
                 failure: failure.clone(),

@@ -7,10 +7,18 @@ use super::workspace::busy;
 use super::{Engine, EngineError};
 use crate::id::DatabaseName;
 use crate::state_dir::{LockError, WriterLock};
-use crate::store::QdrantStore;
+use crate::store::{DatabaseKind, QdrantStore};
 use crate::tenant::{Catalogue, MachineOwner};
 
 impl Engine {
+    /// How many databases of each kind there are: numbers alone, for whoever watches over the
+    /// machine.
+    pub fn database_counts(&self) -> Result<Vec<(&'static str, u64)>, EngineError> {
+        let kinds = self.router.kinds()?;
+        let count = |kind| kinds.iter().filter(|known| **known == kind).count() as u64;
+        Ok(DatabaseKind::ALL.iter().map(|kind| (kind.name(), count(*kind))).collect())
+    }
+
     /// All databases.
     pub fn catalogue(&self, owner: &MachineOwner) -> Catalogue {
         self.router.catalogue(owner)

@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
+use tracing::field;
+
 use super::outcome::{ByteCounts, ChunkCounts, FileCounts, FullReason, Outcome, Timing};
 use super::prepare::{Found, Prepared, chunk_ref, prepare};
 use super::state::{FORMAT_VERSION, IndexState};
@@ -53,6 +55,37 @@ impl Indexer<'_> {
         mut vectors: Option<&mut Vectors<'_>>,
         observe: Observe<'_>,
     ) -> Result<Outcome, IndexError> {
+        let span = tracing::info_span!(
+            "index.run",
+            project.path = %self.worktree.root(),
+            full = run.full,
+            files.listed = field::Empty,
+            files.parsed = field::Empty,
+            chunks.total = field::Empty,
+            vectors.embedded = field::Empty,
+            error = field::Empty,
+        );
+        let _entered = span.enter();
+        let result = self.begin_again(run, vectors.as_deref_mut(), observe);
+        match &result {
+            Ok(outcome) => {
+                span.record("files.listed", outcome.files.listed);
+                span.record("files.parsed", outcome.files.parsed);
+                span.record("chunks.total", outcome.chunks.total);
+                let embedded = outcome.vectors.iter().flatten().map(|vectors| vectors.embedded);
+                span.record("vectors.embedded", embedded.sum::<u64>());
+            }
+            Err(error) => drop(span.record("error", field::display(error))),
+        }
+        result
+    }
+
+    fn begin_again(
+        &self,
+        run: Run,
+        mut vectors: Option<&mut Vectors<'_>>,
+        observe: Observe<'_>,
+    ) -> Result<Outcome, IndexError> {
         let mut lost = None;
         loop {
             match self.attempt(run, lost, vectors.as_deref_mut(), observe) {
@@ -82,7 +115,7 @@ impl Indexer<'_> {
         let began = Instant::now();
         let mut stopped = observe(Progress::Listing).is_break();
         let head = self.worktree.head()?;
-        let listing = self.worktree.list()?;
+        let listing = tracing::info_span!("index.list").in_scope(|| self.worktree.list())?;
         stopped |= observe(Progress::Listed { head: &head, listing: &listing }).is_break();
         let mut outcome = Outcome {
             collection: self.collection.clone(),
@@ -116,7 +149,9 @@ impl Indexer<'_> {
             changed: Vec::new(),
             outcome: &mut outcome,
         };
-        stopped = self.look(&delta.changes, &mut writer, observe)?.is_break();
+        stopped = tracing::info_span!("index.parse", files = delta.changes.len())
+            .in_scope(|| self.look(&delta.changes, &mut writer, observe))?
+            .is_break();
         let (mut last, changed) = (writer.batch, writer.changed);
         let mut vectors = vectors.filter(|_| !stopped);
         let mut fill = self.missing(&manifest, &changed, vectors.as_ref().map(|vectors| vectors.scope))?;
@@ -134,7 +169,9 @@ impl Indexer<'_> {
         }
         stopped = stopped || observe(Progress::Searchable).is_break();
         if let Some(vectors) = vectors.filter(|_| !stopped) {
-            stopped = fill.all(&listing, vectors, &mut outcome, observe)?.is_break();
+            stopped = tracing::info_span!("index.embed")
+                .in_scope(|| fill.all(&listing, vectors, &mut outcome, observe))?
+                .is_break();
         }
         outcome.vectors = fill.counts();
         outcome.interrupted = stopped;
@@ -150,7 +187,8 @@ impl Indexer<'_> {
     /// Applies words and what goes with them.
     fn commit(&self, batch: Batch, outcome: &mut Outcome) -> Result<(), IndexError> {
         let began = Instant::now();
-        self.database.apply(self.collection, batch)?;
+        tracing::info_span!("store.apply", points = batch.upsert.len(), files = batch.files.len())
+            .in_scope(|| self.database.apply(self.collection, batch))?;
         outcome.commits += 1;
         outcome.timing.store += began.elapsed();
         Ok(())

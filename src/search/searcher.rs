@@ -110,12 +110,15 @@ impl<'a> Searcher<'a> {
         let weights = (self.weights)(query.kind);
         let mut timing = Timing::default();
 
+        let stage = tracing::info_span!("search.embed").entered();
         let started = Instant::now();
         let schemas =
             side_by_side(self.places.clone(), ALONE, |place| place.database.schema(place.collection));
         let asked = self.ask(&query, request.mode, &schemas)?;
         timing.embed = started.elapsed();
+        drop(stage);
 
+        let stage = tracing::info_span!("search.retrieve", places = self.places.len()).entered();
         let started = Instant::now();
         let depth = match self.places.len() {
             0 | 1 => LEG_DEPTH.max(request.limit.saturating_mul(3)),
@@ -126,7 +129,9 @@ impl<'a> Searcher<'a> {
             place.retrieve(&asked, &schema?, request, depth)
         });
         timing.retrieve = started.elapsed();
+        drop(stage);
 
+        let stage = tracing::info_span!("search.rank").entered();
         let started = Instant::now();
         let (legs, mut fused) = fuse(&found, &weights);
         if found.len() > 1 {
@@ -138,7 +143,9 @@ impl<'a> Searcher<'a> {
         }
         let ranked = rank(&query, &found, &fused, &weights);
         timing.rank = started.elapsed();
+        drop(stage);
 
+        let _stage = tracing::info_span!("search.verify").entered();
         let started = Instant::now();
         let mut answer = Answer {
             kind: query.kind,

@@ -20,7 +20,7 @@ pub use database::Database;
 pub use owner::{Catalogue, CatalogueError, MachineOwner};
 
 use crate::id::{DatabaseName, InvalidName};
-use crate::store::{DatabaseKind, Store};
+use crate::store::{DatabaseKind, Store, StoreError};
 
 /// No database for this tenant. Nothing was read or written.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +81,11 @@ impl Router {
     fn organisation(&self, member: &Member, role: Role) -> Database {
         let name = member.organisation.clone();
         Database::new(&self.store, name, DatabaseKind::Organisation, Vec::new(), role)
+    }
+
+    /// The kind of every database, as its name tells: a count, and nothing that leads to one.
+    pub fn kinds(&self) -> Result<Vec<DatabaseKind>, StoreError> {
+        Ok(self.store.databases()?.iter().map(naming::kind).collect())
     }
 
     /// All databases, for the person whose machine it is.

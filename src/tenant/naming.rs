@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{Member, TenantError};
 use crate::id::{CollectionName, DatabaseName, InvalidName, bytes_hash8, path_hash8};
+use crate::store::DatabaseKind;
 
 /// The team of a machine without one.
 const LOCAL_TEAM: &str = "local";
@@ -20,13 +21,21 @@ pub(super) fn shared_database() -> Result<DatabaseName, InvalidName> {
     DatabaseName::new("shared")
 }
 
+/// What a database of this name is.
+pub(super) fn kind(name: &DatabaseName) -> DatabaseKind {
+    match name.as_str() {
+        "shared" => DatabaseKind::Shared,
+        text if text.starts_with("project_") => DatabaseKind::Project,
+        _ => DatabaseKind::Organisation,
+    }
+}
+
 /// An organisation's database must not be taken for one of a machine's.
 pub(super) fn check_organisation(name: &DatabaseName) -> Result<(), TenantError> {
-    let text = name.as_str();
-    if text == "shared" || text.starts_with("project_") {
-        return Err(TenantError::Reserved(name.clone()));
+    match kind(name) {
+        DatabaseKind::Organisation => Ok(()),
+        DatabaseKind::Project | DatabaseKind::Shared => Err(TenantError::Reserved(name.clone())),
     }
-    Ok(())
 }
 
 /// The collection of a worktree of a machine's project.

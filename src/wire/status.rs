@@ -87,6 +87,9 @@ pub struct WorktreeStatus {
     pub bytes: BTreeMap<String, u64>,
     /// Why a run is queued; empty where none is.
     pub queued: Vec<String>,
+    /// Milliseconds that the oldest change that was seen has not been searchable; `None` where
+    /// all are.
+    pub lag_ms: Option<u64>,
     /// What the daemon did for it since it started.
     pub counters: Counters,
     /// The last error, until a run succeeds.

@@ -20,6 +20,7 @@
 //! | `migrate` | an index and memories come to a Qdrant server and back, whole |
 //! | `memory` | checkpoints and remediations: kept by one process, found by another |
 //! | `daemon` | the running daemon, started, asked, stopped and killed from outside |
+//! | `telemetry` | traces reach a collector, and say nothing that is not to be said |
 //! | `hostile` | hostile files, damaged state, refused and full disks: an answer each, never a lost index |
 
 mod daemon;
@@ -39,4 +40,5 @@ mod qdrant_server;
 mod registry;
 mod service;
 mod several;
+mod telemetry;
 mod tidy;

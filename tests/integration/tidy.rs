@@ -99,6 +99,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "search",
             "state_dir",
             "store",
+            "telemetry",
             "tenant",
             "textify",
         ],

@@ -20,7 +20,7 @@ use clap::Args;
 
 use super::error::CliError;
 use super::{EXIT_NOTHING, EXIT_OK, output};
-use crate::config::{Flags, Settings};
+use crate::config::{Flags, Settings, TraceSettings};
 use crate::embed;
 use crate::engine::{Engine, EngineError, Workspace, model_options};
 use crate::git::GitError;
@@ -66,7 +66,8 @@ impl Doctor {
 
 fn settings(flags: &Flags, verbose: u8) -> Result<Settings, CliError> {
     let settings = crate::config::load(flags)?;
-    crate::telemetry::init(&settings.log, verbose).map_err(CliError::usage)?;
+    // A look at the machine is nothing that a collector waits for.
+    crate::telemetry::init(&settings.log, &TraceSettings::default(), verbose).map_err(CliError::usage)?;
     Ok(settings)
 }
 

@@ -90,6 +90,8 @@ struct Running {
     kind: Kind,
     ordered: bool,
     began: Instant,
+    /// When the first change that it is about was seen.
+    changed_at: Option<Instant>,
     state: Arc<RunState>,
 }
 
@@ -231,6 +233,11 @@ impl Daemon {
             if let Some(freshness) = &mut status.freshness {
                 freshness.fresh &= !self.is_looking(root);
             }
+            let running = self.running.as_ref().filter(|running| running.root == *root);
+            let under_way = running.filter(|_| self.is_looking(root)).and_then(|running| running.changed_at);
+            let waits = self.queue.waiting(root).and_then(Waiting::changed_at);
+            let since = under_way.into_iter().chain(waits).min();
+            status.lag_ms = since.map(|since| now.saturating_duration_since(since).as_millis() as u64);
             (status, tracked.workspace.clone())
         });
         let others = self.others.iter().map(|registered| {

@@ -10,6 +10,7 @@ use crate::daemon::queue::{Cause, Waiting};
 use crate::engine::EngineError;
 use crate::index::Run;
 use crate::path::AbsPath;
+use crate::telemetry::metrics;
 use crate::wire::Failure;
 
 /// Git's lock is waited for this long; then whoever held it is taken for dead.
@@ -18,6 +19,49 @@ const LOCK_MOST: Duration = Duration::from_secs(30);
 const LOCK_EVERY: Duration = Duration::from_millis(50);
 /// Between two tries while another process has the collection.
 const BUSY_EVERY: Duration = Duration::from_secs(1);
+
+/// Counts a run that ended.
+fn measure(
+    running: Option<&Running>,
+    waiting: Option<&Waiting>,
+    took: Duration,
+    result: &Result<Report, Failed>,
+) {
+    let kind = match running.map(|running| running.kind) {
+        Some(Kind::Fill) => "fill",
+        _ => "look",
+    };
+    let trigger = waiting.and_then(Waiting::cause).map_or("vectors", Cause::name);
+    let result = match result {
+        Ok(report) => {
+            let outcome = &report.outcome;
+            let vectors = || outcome.vectors.iter().flatten();
+            metrics::indexed(
+                outcome.files.parsed,
+                vectors().map(|vectors| vectors.embedded).sum(),
+                vectors().map(|vectors| vectors.cache_hits).sum(),
+            );
+            let since = waiting.and_then(Waiting::changed_at);
+            if let (Some(since), Some(at)) = (since, report.searchable_at) {
+                metrics::searchable(at.saturating_duration_since(since));
+            }
+            match (report.unchanged, outcome.interrupted) {
+                (true, _) => "unchanged",
+                (false, true) => "interrupted",
+                (false, false) => "done",
+            }
+        }
+        Err(Failed::Error(error)) if error.is_busy() => "busy",
+        Err(Failed::Error(error)) => {
+            if matches!(error, EngineError::Store(_)) {
+                metrics::store_error("run");
+            }
+            "failed"
+        }
+        Err(Failed::Panicked(_)) => "panicked",
+    };
+    metrics::run(kind, trigger, result, took);
+}
 
 impl Daemon {
     pub(super) fn ended(
@@ -29,6 +73,7 @@ impl Daemon {
         now: Instant,
     ) {
         let running = self.running.take();
+        measure(running.as_ref(), waiting.as_ref(), took, &result);
         let kind = running.map_or(Kind::Look, |running| running.kind);
         self.unload_at = self.engine.settings().watch.unload.map(|after| now + after);
         let Some(tracked) = self.tracked.get_mut(root) else { return };
@@ -165,7 +210,8 @@ impl Daemon {
         };
         let ordered = !job.replies.is_empty();
         let job = Job { settled: job.settled.filter(|_| !ordered), ..job };
-        self.running = Some(Running { root: root.clone(), kind, ordered, began: now, state });
+        let changed_at = waiting.as_ref().and_then(Waiting::changed_at);
+        self.running = Some(Running { root: root.clone(), kind, ordered, began: now, changed_at, state });
         let (events, root) = (self.events.clone(), root.clone());
         tokio::task::spawn_blocking(move || {
             let began = Instant::now();

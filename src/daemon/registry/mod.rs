@@ -136,6 +136,9 @@ pub enum State {
 }
 
 impl State {
+    /// What [`State::name`] may give.
+    pub const NAMES: [&str; 4] = ["active", "missing", "retired", "excluded"];
+
     /// Stable name.
     pub fn name(self) -> &'static str {
         match self {

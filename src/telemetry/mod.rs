@@ -1,16 +1,26 @@
 //! Logs on standard error. Quiet by default: warnings and errors only. A panic that
-//! is caught is a log line, not a message.
+//! is caught is a log line, not a message. Traces and metrics, where they are asked for.
+
+pub mod metrics;
+mod traces;
 
 use std::any::Any;
 use std::cell::Cell;
 use std::io::IsTerminal as _;
 use std::panic::{self, AssertUnwindSafe};
 
+use tracing::Metadata;
+use tracing_subscriber::filter::{FilterExt as _, LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer as _, Registry, fmt, reload};
 
-use crate::config::LogSettings;
+pub use traces::Traces;
+
+use crate::config::{LogSettings, TraceSettings};
+
+/// Spans of other crates are none of ours.
+const SPANS: &str = "contextd_indexer";
 
 /// Changes the filter of the subscriber while it is in use.
 #[derive(Clone)]
@@ -34,19 +44,34 @@ fn parse(filter: Option<&str>, verbosity: u8) -> Result<EnvFilter, String> {
     EnvFilter::try_new(text).map_err(|error| format!("log filter {text:?}: {error}"))
 }
 
-/// Installs the subscriber. A filter that does not parse is reported as `Err` with its
-/// text and nothing is installed.
-pub fn init(settings: &LogSettings, verbosity: u8) -> Result<LogFilter, String> {
+/// Installs the subscriber. A filter that does not parse, or a collector of traces that cannot
+/// be one, is reported as `Err` with its text and nothing is installed.
+pub fn init(
+    settings: &LogSettings,
+    traces: &TraceSettings,
+    verbosity: u8,
+) -> Result<(LogFilter, Traces), String> {
     let (filter, handle) = reload::Layer::new(parse(settings.filter.as_deref(), verbosity)?);
+    let (traces, tracer) = Traces::new(traces)?;
     let lines = fmt::layer().with_writer(std::io::stderr).with_target(false);
     let lines = match settings.json {
         // Whoever collects them wants times; a terminal and a journal have their own.
         true => lines.json().flatten_event(true).boxed(),
         false => lines.without_time().with_ansi(std::io::stderr().is_terminal()).boxed(),
     };
+    // Spans are for traces: a line says what it has to say itself.
+    let lines = lines.with_filter(filter.and(filter_fn(|metadata| !metadata.is_span())));
+    let spans = tracer.map(|tracer| {
+        let own = |metadata: &Metadata<'_>| metadata.is_span() && metadata.target().starts_with(SPANS);
+        tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_location(false)
+            .with_threads(false)
+            .with_filter(LevelFilter::INFO.and(filter_fn(own)))
+    });
     // A second initialisation in one process (tests) keeps the first.
-    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
-    Ok(LogFilter(handle))
+    let _ = tracing_subscriber::registry().with(lines).with(spans).try_init();
+    Ok((LogFilter(handle), traces))
 }
 
 thread_local!(static CATCHING: Cell<bool> = const { Cell::new(false) });
