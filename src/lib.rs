@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! git ─ delta ─ [parse ─ chunk ─ redact ─ textify] ─ [embed, lexical] ─ store ─ tenant
-//!     ─ index, search, memory, migrate ─ engine ─ daemon ─ cli ─ main
+//!     ─ index, search, memory, migrate ─ engine ─ session ─ daemon ─ http ─ cli ─ main
 //! ```
 //!
 //! A run lists what git shows ([`git`]), compares it with the manifest
@@ -37,7 +37,9 @@
 //! | [`migrate`] | how does it all come to another store? |
 //! | [`wire`] | what does the JSON look like? |
 //! | [`engine`] | what does one process need for all of this? |
+//! | [`session`] | who knocks, and what may they see? |
 //! | [`daemon`] | when does it happen, and who keeps watch? |
+//! | [`http`] | what is answered over the network? |
 //! | [`cli`] | who asks? |
 //!
 //! # Invariants
@@ -87,6 +89,10 @@ pub mod search;
 pub mod engine;
 pub mod wire;
 
+pub mod session;
+
 pub mod daemon;
+
+pub mod http;
 
 pub mod cli;

@@ -10,6 +10,7 @@ use crate::embed::{EmbedError, InstallError};
 use crate::engine::EngineError;
 use crate::git::GitError;
 use crate::id::InvalidName;
+use crate::session::TokensError;
 use crate::store::StoreError;
 use crate::tenant::{CatalogueError, TenantError};
 
@@ -75,7 +76,8 @@ from_display!(
     InvalidName,
     RegistryError,
     StoreError,
-    TenantError
+    TenantError,
+    TokensError
 );
 
 impl From<EngineError> for CliError {

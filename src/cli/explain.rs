@@ -7,11 +7,12 @@ use std::sync::Arc;
 use clap::Args;
 
 use super::error::CliError;
-use super::{EXIT_NOTHING, EXIT_OK, json, output};
+use super::{EXIT_NOTHING, EXIT_OK, output};
 use crate::embed::Leg;
 use crate::engine::{Engine, Workspace};
 use crate::index::Explanation;
 use crate::path::RepoPath;
+use crate::wire;
 
 /// Say how a file is indexed, or why it is not.
 ///
@@ -31,7 +32,7 @@ impl Explain {
         let (workspace, path) = Workspace::open_for_file(engine, &self.path)?;
         let explanation = workspace.explain(&path)?;
         if self.json {
-            output::write_json(&json::explanation(&explanation))?;
+            output::write_json(&wire::Explanation::from(&explanation))?;
         } else {
             output::write(&text(&explanation, workspace.root().as_path()))?;
         }

@@ -4,8 +4,7 @@ use serde_json::{Map, Value, json};
 
 use crate::embed::Leg;
 use crate::id::encode_hex;
-use crate::index::{Explanation, Verification};
-use crate::manifest::FileState;
+use crate::index::Verification;
 use crate::path::RepoPath;
 
 /// Puts `path`, or `path_hex` where it is not UTF-8.
@@ -46,45 +45,4 @@ pub(super) fn verification(verification: &Verification) -> Value {
         "damage": verification.damage,
         "pending_vectors": by_leg(|leg| verification.pending[leg.index()].map(Value::from)),
     })
-}
-
-pub(super) fn explanation(explanation: &Explanation) -> Value {
-    let record = explanation.record.as_ref().map(|record| match &record.state {
-        FileState::Indexed { language, chunks } => json!({
-            "state": "indexed",
-            "language": language.name(),
-            "content_hash": record.content.map(|hash| hash.to_string()),
-            "chunks": chunks.len(),
-        }),
-        FileState::Skipped(reason) => json!({ "state": "skipped", "reason": reason.name() }),
-    });
-    let chunks: Vec<Value> = explanation
-        .chunks
-        .iter()
-        .map(|chunk| {
-            json!({
-                "start_line": chunk.lines.0,
-                "end_line": chunk.lines.1,
-                "kind": chunk.kind,
-                "symbol": chunk.symbol,
-                "vectors": by_leg(|leg| chunk.vectors[leg.index()].map(Value::from)),
-            })
-        })
-        .collect();
-    with_path(
-        &explanation.path,
-        json!({
-            "listed": explanation.listed,
-            "tracked": explanation.tracked,
-            "ignored_by": explanation.ignored_by.as_ref().map(|found| json!({
-                "source": found.source.to_string_lossy(),
-                "line": found.line,
-                "pattern": found.pattern,
-            })),
-            "skip": explanation.skip.map(|reason| reason.name()),
-            "record": record,
-            "pending": explanation.pending,
-            "chunks": chunks,
-        }),
-    )
 }

@@ -18,12 +18,14 @@ mod memory;
 mod migrate;
 mod model;
 mod once;
+mod openapi;
 mod output;
 mod registry;
 mod remove;
 mod search;
 mod service;
 mod status;
+mod token;
 mod verify;
 mod watch;
 
@@ -118,9 +120,11 @@ enum Command {
     Doctor(doctor::Doctor),
     Db(db::Db),
     Service(service::Service),
+    Token(token::Token),
     Model(model::Model),
     Config(config::Config),
     Completions(completions::Completions),
+    Openapi(openapi::Openapi),
 }
 
 /// Runs the program with `args` (the first is its name).
@@ -150,6 +154,7 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
     // These must work where the configuration does not.
     match &cli.command {
         Command::Completions(command) => return command.run(),
+        Command::Openapi(command) => return command.run(),
         Command::Config(command) => return command.run(&flags),
         Command::Doctor(command) => return command.run(&flags, cli.global.verbose),
         _ => {}
@@ -184,7 +189,10 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         Command::Migrate(command) => command.run(&engine, &flags),
         Command::Service(command) => command.run(engine.settings(), &flags),
         Command::Model(command) => command.run(engine.settings()),
-        Command::Config(_) | Command::Completions(_) | Command::Doctor(_) => Ok(EXIT_OK),
+        Command::Token(command) => command.run(&engine),
+        Command::Config(_) | Command::Completions(_) | Command::Openapi(_) | Command::Doctor(_) => {
+            Ok(EXIT_OK)
+        }
     }
 }
 

@@ -150,6 +150,9 @@ fn daemon_text(daemon: &DaemonStatus) -> String {
         "daemon: process {}, version {}, {} of {} watches\n",
         daemon.pid, daemon.version, daemon.watches.used, daemon.watches.budget
     );
+    if let Some(url) = &daemon.http {
+        text.push_str(&format!("  HTTP: {url}\n"));
+    }
     if let Some(running) = &daemon.running {
         let (root, stage) = (shown(&running.root.to_path()), &running.stage);
         let part =

@@ -10,6 +10,7 @@ use crate::config::Flags;
 use crate::daemon::protocol::Request;
 use crate::daemon::{self, Client, Start};
 use crate::engine::Engine;
+use crate::http;
 use crate::telemetry::LogFilter;
 
 /// Keep every registered worktree's index what is on disk, until stopped.
@@ -36,6 +37,7 @@ impl Watch {
         daemon::run(
             engine,
             Start {
+                doors: vec![Box::new(|handle, closing| Box::pin(http::serve(handle, closing)))],
                 flags,
                 log,
                 verbosity,

@@ -3,6 +3,7 @@
 //! The only module that reads the environment. What comes out is meant: paths are
 //! absolute, zero means nothing any more. Precedence: flag, environment, file, default.
 
+mod http;
 mod options;
 mod store;
 
@@ -10,6 +11,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+pub use http::{HttpSettings, TlsFiles};
 pub use options::Options;
 use options::at_least;
 pub use store::{QdrantSettings, Secret, StoreSettings};
@@ -29,6 +31,7 @@ pub const ENVIRONMENT: &[(&str, &str)] = &[
     ),
     ("INDEXER_QDRANT_URL", "address of a Qdrant server's gRPC port, before store.qdrant.url"),
     ("INDEXER_QDRANT_API_KEY", "its key, before store.qdrant.api_key_file"),
+    ("INDEXER_HTTP_LISTEN", "address of the daemon's HTTP door, or `off`, before http.listen"),
     ("NO_COLOR", "any value: no colour, as if --color never"),
     ("XDG_DATA_HOME, XDG_CACHE_HOME, XDG_CONFIG_HOME, HOME", "bases of the default places"),
 ];
@@ -61,6 +64,8 @@ pub struct Settings {
     pub traces: TraceSettings,
     /// The daemon.
     pub watch: WatchSettings,
+    /// Its HTTP door.
+    pub http: HttpSettings,
     /// Whether `NO_COLOR` is set.
     pub no_color: bool,
     /// The user's home directory, where `HOME` names one.
@@ -307,6 +312,11 @@ mod tests {
             ("[store]\nprovider = \"qdrant\"\n[store.qdrant]\nprefix = \"A-\"", "store.qdrant.prefix"),
             ("[store]\nprovider = \"qdrant\"\n[store.qdrant]\nlayout = \"flat\"", "store.qdrant.layout"),
             ("[store]\nprovider = \"qdrant\"\n[store.qdrant]\napi_key_file = \"/no/key\"", "/no/key"),
+            ("[http]\nlisten = \"localhost\"", "http.listen"),
+            ("[http]\nlisten = \"0.0.0.0:7461\"", "http.tls_cert"),
+            ("[http]\nlisten = \"[::]:7461\"", "http.allow_plaintext"),
+            ("[http]\ntls_cert = \"/c.pem\"", "http.tls_key"),
+            ("[http]\nmax_requests = 0", "http.max_requests"),
             ("not toml", "config.toml"),
         ];
         for (file, expected) in cases {
@@ -331,6 +341,24 @@ mod tests {
         let flags = Flags { config: None, ..Flags::default() };
         let unused = read(&flags, &|_| None).and_then(|options| options.resolve_qdrant(&|_| None));
         assert_eq!(unused.expect("the default").url, "http://127.0.0.1:6334");
+    }
+
+    #[test]
+    fn the_door_is_on_loopback_unless_somebody_says_otherwise() {
+        let listen = |file: &str, env: &[(&str, &str)]| {
+            let settings = with(file, env, &Flags::default()).expect("valid");
+            settings.http.listen.map(|address| address.to_string())
+        };
+        let default = Some("127.0.0.1:7461".to_owned());
+        assert_eq!(listen("", &[]), default);
+        assert_eq!(listen("[http]\nlisten = \"off\"", &[]), None);
+        assert_eq!(listen("[http]\nlisten = \"\"", &[]), None);
+        assert_eq!(listen("", &[("INDEXER_HTTP_LISTEN", "off")]), None);
+        assert_eq!(listen("", &[("INDEXER_HTTP_LISTEN", "[::1]:0")]).as_deref(), Some("[::1]:0"));
+        for word in ["allow_plaintext = true", "tls_cert = \"/c.pem\"\ntls_key = \"/k.pem\""] {
+            let file = format!("[http]\nlisten = \"0.0.0.0:1\"\n{word}");
+            assert_eq!(listen(&file, &[]).as_deref(), Some("0.0.0.0:1"), "{word}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::http::HttpTable;
 use super::store::StoreTable;
 use super::{
     ConfigError, DEFAULTS, EmbedSettings, Environment, IndexSettings, LogSettings, ModelSettings,
@@ -26,6 +27,7 @@ pub struct Options {
     log: Log,
     traces: Traces,
     watch: Watch,
+    http: HttpTable,
 }
 
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -117,6 +119,9 @@ impl Options {
         take!(store.qdrant.on_disk_payload, store.qdrant.shard_number, store.qdrant.replication_factor);
         take!(store.qdrant.write_consistency_factor);
         take!(watch.events, watch.poll_seconds, watch.poll_unwatched_seconds, watch.max_watches);
+        take!(http.listen, http.tls_cert, http.tls_key, http.allow_plaintext, http.allowed_hosts);
+        take!(http.max_body_bytes, http.timeout_seconds, http.max_connections, http.max_requests);
+        take!(http.requests_per_second);
         take!(watch.keep_days, watch.max_load, watch.min_battery, watch.unload_minutes);
     }
 
@@ -192,6 +197,7 @@ impl Options {
                 query_text: self.traces.query_text.unwrap_or_default(),
             },
             watch: self.watch.resolve()?,
+            http: self.http.resolve(env)?,
             no_color: env("NO_COLOR").is_some(),
             home: directory(env, "HOME"),
             config_home: directory(env, "XDG_CONFIG_HOME")

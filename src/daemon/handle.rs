@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
@@ -16,20 +16,35 @@ use super::registry::State;
 use super::tracked::Order;
 use crate::embed::Leg;
 use crate::engine::{Engine, EngineError, Workspace};
+use crate::index::IndexError;
+use crate::memory::MemoryError;
 use crate::path::AbsPath;
+use crate::search::SearchError;
+use crate::store::StoreError;
 use crate::telemetry::metrics;
-use crate::wire::{Answer, Cache, Failure, Place, SearchRequest, SearchedWorktree, Status, Waited};
+use crate::tenant::CatalogueError;
+use crate::wire::{
+    Answer, Cache, Failure, FailureCode, Place, SearchRequest, SearchedWorktree, Status, Waited,
+};
 
 /// A way to ask the daemon from within its process; copies ask the same one.
 #[derive(Clone)]
 pub struct Handle {
     engine: Arc<RwLock<Arc<Engine>>>,
     events: mpsc::UnboundedSender<Event>,
+    /// Where HTTP is spoken; told once.
+    http: Arc<OnceLock<String>>,
 }
 
 impl Handle {
     pub(super) fn new(engine: Arc<Engine>, events: mpsc::UnboundedSender<Event>) -> Handle {
-        Handle { engine: Arc::new(RwLock::new(engine)), events }
+        Handle { engine: Arc::new(RwLock::new(engine)), events, http: Arc::default() }
+    }
+
+    /// Says in the status where HTTP is spoken.
+    pub fn listens_at(&self, url: String) {
+        // There is one such door.
+        let _ = self.http.set(url);
     }
 
     /// The engine of now: a reload makes another.
@@ -70,7 +85,7 @@ impl Handle {
             return self.search_several(request).await;
         }
         let began = Instant::now();
-        let wanted = request.to_request().map_err(|message| Failure { message, hint: None })?;
+        let wanted = request.to_request().map_err(invalid)?;
         let wait = request.wait_ms.map(Duration::from_millis);
         let root = AbsPath::new(request.worktree.to_path());
         let mut waited = None;
@@ -110,7 +125,7 @@ impl Handle {
     /// Searches several worktrees at once. One that cannot be opened is told beside the others.
     async fn search_several(&self, request: SearchRequest) -> Result<Answer, Failure> {
         let began = Instant::now();
-        let wanted = request.to_request().map_err(|message| Failure { message, hint: None })?;
+        let wanted = request.to_request().map_err(invalid)?;
         let wait = request.wait_ms.map(Duration::from_millis);
         let paths: Vec<PathBuf> =
             [request.worktree].iter().chain(&request.also).map(Place::to_path).collect();
@@ -171,7 +186,8 @@ impl Handle {
 
     /// What is going on.
     pub async fn status(&self) -> Result<Status, Failure> {
-        let (daemon, worktrees) = self.ask(Question::Status).await?;
+        let (mut daemon, worktrees) = self.ask(Question::Status).await?;
+        daemon.http = self.http.get().cloned();
         let engine = self.engine();
         blocking(move || {
             let worktrees = worktrees.into_iter().map(|(mut status, workspace)| {
@@ -237,8 +253,13 @@ fn state(status: &Status, databases: Vec<(&'static str, u64)>) -> metrics::State
     }
 }
 
+fn invalid(message: String) -> Failure {
+    Failure::new(FailureCode::Invalid, message)
+}
+
 fn ending() -> Failure {
-    Failure { message: "the daemon is ending".to_owned(), hint: Some("try again".to_owned()) }
+    let hint = Some("try again".to_owned());
+    Failure { message: "the daemon is ending".to_owned(), hint, code: FailureCode::Unavailable }
 }
 
 /// Runs what blocks; a panic in it is the failure of one request.
@@ -246,11 +267,69 @@ pub async fn blocking<T: Send + 'static>(
     act: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
     tokio::task::spawn_blocking(act).await.unwrap_or_else(|error| {
-        Err(Failure { message: format!("the daemon failed on this request: {error}"), hint: None })
+        Err(Failure::new(FailureCode::Failed, format!("the daemon failed on this request: {error}")))
     })
 }
 
 /// What an error says, and what to do about it.
 pub fn failure(error: EngineError) -> Failure {
-    Failure { message: error.to_string(), hint: error.hint().map(str::to_owned) }
+    failure_of(&error)
+}
+
+pub(super) fn failure_of(error: &EngineError) -> Failure {
+    Failure { message: error.to_string(), hint: error.hint().map(str::to_owned), code: code(error) }
+}
+
+fn code(error: &EngineError) -> FailureCode {
+    match error {
+        error if error.is_busy() => FailureCode::Busy,
+        EngineError::Index(IndexError::NotIndexed(_)) => FailureCode::NotIndexed,
+        EngineError::Store(error)
+        | EngineError::Index(IndexError::Store(error))
+        | EngineError::Catalogue(CatalogueError::Store(error))
+        | EngineError::Memory(MemoryError::Store(error)) => code_of_store(error),
+        EngineError::Search(error) | EngineError::Memory(MemoryError::Search(error)) => match error {
+            SearchError::EmptyQuery => FailureCode::Invalid,
+            SearchError::NoDense { .. } | SearchError::Embed { .. } => FailureCode::Unavailable,
+            SearchError::Store(error) => code_of_store(error),
+        },
+        EngineError::Memory(error) => match error {
+            MemoryError::Unknown { .. } => FailureCode::NotFound,
+            MemoryError::Busy { .. } => FailureCode::Busy,
+            MemoryError::Empty { .. }
+            | MemoryError::Nul { .. }
+            | MemoryError::TooLong { .. }
+            | MemoryError::TooMany { .. }
+            | MemoryError::NotAnId { .. }
+            | MemoryError::Ambiguous { .. }
+            | MemoryError::Reference { .. } => FailureCode::Invalid,
+            MemoryError::Git(_) => FailureCode::Unavailable,
+            _ => FailureCode::Failed,
+        },
+        EngineError::Git(_)
+        | EngineError::Index(IndexError::Git(_))
+        | EngineError::Embed(_)
+        | EngineError::QueryModel(_) => FailureCode::Unavailable,
+        EngineError::OtherProject(_) => FailureCode::NotFound,
+        EngineError::Tenant(_)
+        | EngineError::Catalogue(CatalogueError::Tenant(_))
+        | EngineError::Outside { .. }
+        | EngineError::Directory(_)
+        | EngineError::Path { .. } => FailureCode::Invalid,
+        _ => FailureCode::Failed,
+    }
+}
+
+fn code_of_store(error: &StoreError) -> FailureCode {
+    match error {
+        StoreError::NotFound { .. } => FailureCode::NotIndexed,
+        StoreError::NoDatabase { .. } => FailureCode::NotFound,
+        StoreError::Denied { .. } => FailureCode::Denied,
+        StoreError::Locked { .. } => FailureCode::Busy,
+        StoreError::Invalid(_) => FailureCode::Invalid,
+        StoreError::Unreachable { .. } | StoreError::Unauthorized { .. } | StoreError::Remote { .. } => {
+            FailureCode::Unavailable
+        }
+        _ => FailureCode::Failed,
+    }
 }

@@ -33,15 +33,16 @@ pub mod watch;
 
 use std::io;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use sd_notify::NotifyState;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch as watch_channel};
 
 pub use client::{Client, ClientError};
-pub use handle::Handle;
+pub use handle::{Handle, blocking, failure};
 
 use crate::config::Flags;
 use crate::engine::Engine;
@@ -78,8 +79,15 @@ pub enum DaemonError {
     },
 }
 
+/// Keeps a door of the daemon open until the receiver says to close it: who asks there, and
+/// how, is not for the daemon to know.
+pub type Door =
+    Box<dyn FnOnce(Handle, watch_channel::Receiver<bool>) -> Pin<Box<dyn Future<Output = ()> + Send>> + Send>;
+
 /// What a daemon is started with, beside the settings.
 pub struct Start {
+    /// Further doors, beside the socket.
+    pub doors: Vec<Door>,
     /// To read the configuration again.
     pub flags: Flags,
     /// To change what is logged.
@@ -146,6 +154,11 @@ async fn main(
         verbosity: start.verbosity,
     };
     let serving = tokio::spawn(server::serve(listener, shared.clone()));
+    let (close, closing) = watch_channel::channel(false);
+    let mut doors = tokio::task::JoinSet::new();
+    for door in start.doors {
+        doors.spawn(door(shared.handle.clone(), closing.clone()));
+    }
     // The loop itself says that it lives, so that one that hangs is started again.
     let mut watchdog = sd_notify::watchdog_enabled().map(|limit| tokio::time::interval(limit / 2));
     let mut summary = String::new();
@@ -192,10 +205,17 @@ async fn main(
         }
         if stop_by.is_some() && !serving.is_finished() {
             serving.abort();
+            // They have gone already, or go now.
+            let _ = close.send(true);
             tell(&[NotifyState::Stopping]);
             daemon.handle(Event::Stop);
         }
     }
+    // Who waits for the loop is told that it has ended; whoever is being answered has what is
+    // left of the time.
+    drop((daemon, next));
+    let left = stop_by.unwrap_or_else(Instant::now);
+    let _ = tokio::time::timeout_at(left.into(), async { while doors.join_next().await.is_some() {} }).await;
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use super::protocol::{Envelope, MAX_LINE, PROTOCOL, Reply, Request};
 use crate::config::Flags;
 use crate::engine::Engine;
 use crate::telemetry::LogFilter;
-use crate::wire::Failure;
+use crate::wire::{Failure, FailureCode};
 
 /// Requests answered at a time; further ones wait. A connection that asks nothing is none.
 const REQUESTS: usize = 64;
@@ -36,6 +36,7 @@ impl Shared {
         let failure = |message: String| Failure {
             message,
             hint: Some("what held before still does; `indexer config --check` tests a file".to_owned()),
+            code: FailureCode::Invalid,
         };
         let settings = crate::config::load(&self.flags).map_err(|error| failure(error.to_string()))?;
         let filter = log.or(settings.log.filter.as_deref());
@@ -79,6 +80,7 @@ async fn connection(stream: UnixStream, shared: Shared, permits: &Semaphore) -> 
         let failure = Failure {
             message: format!("this daemon serves the user with id {own} alone"),
             hint: Some("start your own with `indexer watch`".to_owned()),
+            code: FailureCode::Denied,
         };
         return send(&mut write, &Reply::Failed(failure)).await;
     }
@@ -104,7 +106,7 @@ async fn connection(stream: UnixStream, shared: Shared, permits: &Semaphore) -> 
                 true => "the daemon failed on this request; its log says how",
                 false => "the worktree was removed from the daemon meanwhile",
             };
-            send(&mut write, &Reply::Failed(Failure { message: message.to_owned(), hint: None })).await?;
+            send(&mut write, &Reply::Failed(Failure::new(FailureCode::Failed, message))).await?;
         }
     }
 }
@@ -124,11 +126,9 @@ async fn next(read: &mut BufReader<OwnedReadHalf>) -> io::Result<Option<Result<R
     if version.is_ok_and(|version| version.protocol != PROTOCOL) {
         return Ok(Some(Err(Reply::Version { version: env!("CARGO_PKG_VERSION").to_owned() })));
     }
-    Ok(Some(
-        serde_json::from_slice::<Envelope>(&line).map(|envelope| envelope.request).map_err(|error| {
-            Reply::Failed(Failure { message: format!("not a request: {error}"), hint: None })
-        }),
-    ))
+    Ok(Some(serde_json::from_slice::<Envelope>(&line).map(|envelope| envelope.request).map_err(|error| {
+        Reply::Failed(Failure::new(FailureCode::Invalid, format!("not a request: {error}")))
+    })))
 }
 
 async fn send(write: &mut OwnedWriteHalf, reply: &Reply) -> io::Result<()> {

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::models::SharedEmbedder;
+use super::workspace::check_tenant;
 use super::{Engine, EngineError, Purpose};
 use crate::embed::{Embedder, Leg};
 use crate::git::Worktree;
 use crate::id::PointId;
 use crate::memory::{
-    Answer, CheckpointHit, CheckpointView, Checkpoints, MemoryError, Model, NewCheckpoint, NewRemediation,
-    Remediation, RemediationHit, Remediations, Resumed, Written,
+    Answer, CheckpointHit, CheckpointView, Checkpoints, Cursor, MemoryError, Model, NewCheckpoint,
+    NewRemediation, Remediation, RemediationHit, Remediations, Resumed, Written,
 };
 use crate::path::AbsPath;
 use crate::search::{Mode, Request};
@@ -21,10 +22,15 @@ use crate::tenant::{Database, TenantContext};
 
 /// The checkpoints of a worktree's project, and the remediations that all projects share.
 pub struct Memory {
-    engine: Arc<Engine>,
     worktree: Worktree,
     project: Database,
-    shared: Database,
+    shared: SharedMemory,
+}
+
+/// What projects share: remediations.
+pub struct SharedMemory {
+    engine: Arc<Engine>,
+    database: Database,
 }
 
 impl Engine {
@@ -32,9 +38,29 @@ impl Engine {
     pub fn memory(self: &Arc<Engine>, path: &Path) -> Result<Memory, EngineError> {
         let worktree = Worktree::discover(path)?;
         let tenant = TenantContext::local(worktree.project_path())?;
-        let project = self.router.database(&tenant)?;
+        self.memory_of(worktree, &tenant)
+    }
+
+    /// The same for a tenant, within its rights; the worktree must be one of its project.
+    pub fn memory_as(self: &Arc<Engine>, path: &Path, tenant: &TenantContext) -> Result<Memory, EngineError> {
+        let worktree = Worktree::discover(path)?;
+        check_tenant(&worktree, tenant)?;
+        self.memory_of(worktree, tenant)
+    }
+
+    fn memory_of(
+        self: &Arc<Engine>,
+        worktree: Worktree,
+        tenant: &TenantContext,
+    ) -> Result<Memory, EngineError> {
+        let project = self.router.database(tenant)?;
         check_owner(&project, worktree.project_path())?;
-        Ok(Memory { project, shared: self.router.shared(&tenant)?, engine: Arc::clone(self), worktree })
+        Ok(Memory { project, shared: self.shared_memory(tenant)?, worktree })
+    }
+
+    /// The memories that the projects of a machine, or of an organisation, share.
+    pub fn shared_memory(self: &Arc<Engine>, tenant: &TenantContext) -> Result<SharedMemory, EngineError> {
+        Ok(SharedMemory { engine: Arc::clone(self), database: self.router.shared(tenant)? })
     }
 }
 
@@ -44,9 +70,14 @@ impl Memory {
         self.worktree.root()
     }
 
+    /// What its project shares with others.
+    pub fn shared(&self) -> &SharedMemory {
+        &self.shared
+    }
+
     /// See [`Checkpoints::save`].
     pub fn save_checkpoint(&self, new: &NewCheckpoint) -> Result<(CheckpointView, Written), EngineError> {
-        self.writing(|model| self.checkpoints()?.save(new, now(), model))
+        self.shared.writing(|model| self.checkpoints()?.save(new, now(), model))
     }
 
     /// See [`Checkpoints::get`].
@@ -58,14 +89,15 @@ impl Memory {
     pub fn list_checkpoints(
         &self,
         filter: &Filter,
+        after: Option<Cursor>,
         limit: usize,
     ) -> Result<(Vec<CheckpointView>, usize), EngineError> {
-        Ok(self.checkpoints()?.list(filter, limit)?)
+        Ok(self.checkpoints()?.list(filter, after, limit)?)
     }
 
     /// See [`Checkpoints::search`].
     pub fn search_checkpoints(&self, request: &Request) -> Result<Answer<CheckpointHit>, EngineError> {
-        self.asking(request.mode, |model| self.checkpoints()?.search(request, model))
+        self.shared.asking(request.mode, |model| self.checkpoints()?.search(request, model))
     }
 
     /// See [`Checkpoints::resume`].
@@ -78,27 +110,34 @@ impl Memory {
         Ok(self.checkpoints()?.delete(ids)?)
     }
 
+    fn checkpoints(&self) -> Result<Checkpoints<'_>, MemoryError> {
+        Checkpoints::new(&self.project, &self.worktree, &self.shared.engine.locks_dir())
+    }
+}
+
+impl SharedMemory {
     /// See [`Remediations::record`].
-    pub fn record_remediation(&self, new: &NewRemediation) -> Result<(Remediation, Written), EngineError> {
+    pub fn record(&self, new: &NewRemediation) -> Result<(Remediation, Written), EngineError> {
         self.writing(|model| self.remediations()?.record(new, now(), model))
     }
 
     /// See [`Remediations::get`].
-    pub fn remediation(&self, id: &str) -> Result<Remediation, EngineError> {
+    pub fn get(&self, id: &str) -> Result<Remediation, EngineError> {
         Ok(self.remediations()?.get(id)?)
     }
 
     /// See [`Remediations::list`].
-    pub fn list_remediations(
+    pub fn list(
         &self,
         filter: &Filter,
+        after: Option<Cursor>,
         limit: usize,
     ) -> Result<(Vec<Remediation>, usize), EngineError> {
-        Ok(self.remediations()?.list(filter, limit)?)
+        Ok(self.remediations()?.list(filter, after, limit)?)
     }
 
     /// See [`Remediations::search`].
-    pub fn search_remediations(&self, request: &Request) -> Result<Answer<RemediationHit>, EngineError> {
+    pub fn search(&self, request: &Request) -> Result<Answer<RemediationHit>, EngineError> {
         self.asking(request.mode, |model| self.remediations()?.search(request, model))
     }
 
@@ -108,16 +147,12 @@ impl Memory {
     }
 
     /// See [`Remediations::delete`].
-    pub fn delete_remediations(&self, ids: &[String]) -> Result<Vec<PointId>, EngineError> {
+    pub fn delete(&self, ids: &[String]) -> Result<Vec<PointId>, EngineError> {
         Ok(self.remediations()?.delete(ids)?)
     }
 
-    fn checkpoints(&self) -> Result<Checkpoints<'_>, MemoryError> {
-        Checkpoints::new(&self.project, &self.worktree, &self.engine.locks_dir())
-    }
-
     fn remediations(&self) -> Result<Remediations<'_>, MemoryError> {
-        Remediations::new(&self.shared, &self.engine.locks_dir())
+        Remediations::new(&self.database, &self.engine.locks_dir())
     }
 
     /// Writes with the text model and the cache. Without a model words alone are kept, and

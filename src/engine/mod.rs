@@ -17,10 +17,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-pub use memory::Memory;
+pub use memory::{Memory, SharedMemory};
 pub use migration::{Migrated, Migration, ObserveMigration};
 pub use models::{Purpose, model_options};
-pub use workspace::Workspace;
+pub use workspace::{Lines, Workspace};
 
 use models::{Model, SharedEmbedder};
 
@@ -35,7 +35,7 @@ use crate::search::SearchError;
 use crate::state_dir::create_private_dir;
 use crate::store::qdrant::{ApiKey, Layout, QdrantOptions};
 use crate::store::{EmbeddedStore, QdrantStore, StoreError};
-use crate::tenant::{CatalogueError, Database, Router, TenantError};
+use crate::tenant::{CatalogueError, Database, Router, TenantContext, TenantError};
 use crate::textify::TEXTIFY_VERSION;
 
 /// Version of what the code leg is given.
@@ -101,6 +101,9 @@ pub enum EngineError {
         /// The worktree.
         root: PathBuf,
     },
+    /// It lies in a worktree of another project, or in none.
+    #[error("{0} is not in a worktree of this project")]
+    OtherProject(PathBuf),
     /// A path that cannot be made absolute.
     #[error("{path}: {source}")]
     Path {
@@ -176,6 +179,20 @@ impl Engine {
     /// The worktree that `path` is in. Nothing is created.
     pub fn open(self: &Arc<Engine>, path: &Path) -> Result<Workspace, EngineError> {
         Workspace::open(Arc::clone(self), path)
+    }
+
+    /// The same for a tenant, within its rights; the worktree must be one of its project.
+    pub fn open_as(
+        self: &Arc<Engine>,
+        path: &Path,
+        tenant: &TenantContext,
+    ) -> Result<Workspace, EngineError> {
+        Workspace::open_as(Arc::clone(self), path, tenant)
+    }
+
+    /// Whether the store answers.
+    pub fn check_store(&self) -> Result<(), EngineError> {
+        Ok(self.router.check()?)
     }
 
     /// Unloads models that were not used for `idle`, and writes what the embedding cache

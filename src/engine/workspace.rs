@@ -1,19 +1,21 @@
 //! One worktree and its collection in its tenant's database: what is asked of it, and
 //! the lock that keeps its runs one at a time.
 
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, RangeInclusive};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Engine, EngineError, Purpose};
 use crate::embed::Embedder;
-use crate::git::Worktree;
+use crate::git::{Worktree, read_file};
 use crate::id::CollectionName;
 use crate::index::{
     Explanation, Freshness, Indexer, Observe, Options, Outcome, Progress, Run, Scope, Vectors, Verification,
 };
+use crate::manifest::{FileRecord, FileState};
 use crate::path::{AbsPath, RepoPath};
+use crate::redact::redact;
 use crate::search::{Answer, Place, Request};
 use crate::state_dir::{LockError, WriterLock, create_private_dir};
 use crate::store::{Snapshot, Stats, StoreError};
@@ -27,16 +29,47 @@ pub struct Workspace {
     collection: CollectionName,
 }
 
+/// Lines of a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lines {
+    /// Their text.
+    pub text: String,
+    /// First and last, from 1; the last is before the first where there are none.
+    pub lines: (u32, u32),
+    /// Lines of the file.
+    pub total: u32,
+    /// Secrets that were replaced in the file.
+    pub redactions: u32,
+}
+
 impl Workspace {
     pub(super) fn open(engine: Arc<Engine>, path: &Path) -> Result<Workspace, EngineError> {
+        let worktree = Worktree::discover(path)?;
+        let tenant = TenantContext::local(worktree.project_path())?;
+        Workspace::of(engine, worktree, &tenant)
+    }
+
+    pub(super) fn open_as(
+        engine: Arc<Engine>,
+        path: &Path,
+        tenant: &TenantContext,
+    ) -> Result<Workspace, EngineError> {
+        let worktree = Worktree::discover(path)?;
+        check_tenant(&worktree, tenant)?;
+        Workspace::of(engine, worktree, tenant)
+    }
+
+    fn of(
+        engine: Arc<Engine>,
+        mut worktree: Worktree,
+        tenant: &TenantContext,
+    ) -> Result<Workspace, EngineError> {
         let settings = &engine.settings;
-        let mut worktree = Worktree::discover(path)?;
         if settings.data_dir.canonicalize().is_ok_and(|dir| dir == worktree.root().as_path()) {
             return Err(EngineError::DataDir(settings.data_dir.clone()));
         }
         worktree.hide(&[settings.data_dir.clone(), settings.embed.model_dir.clone()]);
-        let tenant = TenantContext::local(worktree.project_path())?;
-        let database = engine.router.database(&tenant)?;
+        let database = engine.router.database(tenant)?;
         let collection = tenant.code_collection(worktree.root().as_path())?;
         Ok(Workspace { engine, worktree, database, collection })
     }
@@ -146,6 +179,27 @@ impl Workspace {
         Ok(self.indexer(&*self.engine.options()?).explain(path)?)
     }
 
+    /// Lines of an indexed file as they are on disk now, secrets replaced as in the index.
+    /// `None` where the file is not indexed, or not there any more.
+    pub fn lines(&self, path: &RepoPath, wanted: RangeInclusive<u32>) -> Result<Option<Lines>, EngineError> {
+        let snapshot = self.snapshot()?;
+        let is_indexed = |record: &FileRecord| matches!(record.state, FileState::Indexed { .. });
+        if !snapshot.manifest.get(path).is_some_and(is_indexed) {
+            return Ok(None);
+        }
+        let contents = match read_file(self.root(), path, self.engine.settings.index.max_file_bytes) {
+            Ok(contents) => contents,
+            Err(_) => return Ok(None),
+        };
+        let (text, redactions) = redact(path, &String::from_utf8_lossy(&contents.bytes));
+        let total = text.lines().count() as u32;
+        let (first, last) = (*wanted.start().max(&1), *wanted.end().min(&total));
+        let skip = first.saturating_sub(1) as usize;
+        let take = (last + 1).saturating_sub(first) as usize;
+        let text = text.split_inclusive('\n').skip(skip).take(take).collect();
+        Ok(Some(Lines { text, lines: (first, last), total, redactions }))
+    }
+
     /// Whether there is a collection, whatever is in it.
     pub fn is_indexed(&self) -> bool {
         self.database.schema(&self.collection).is_ok()
@@ -205,6 +259,15 @@ impl Workspace {
         let dir = path.parent().unwrap_or(&self.engine.settings.data_dir);
         create_private_dir(dir).map_err(|error| StoreError::write(dir, error))?;
         WriterLock::acquire(&path).map_err(|error| busy(self.root().as_path(), error))
+    }
+}
+
+/// Whether the tenant's project is the worktree's, by what is on disk now: what a worktree
+/// says of its repository may have changed since the tenant was made.
+pub(super) fn check_tenant(worktree: &Worktree, tenant: &TenantContext) -> Result<(), EngineError> {
+    match TenantContext::local(worktree.project_path())?.at_most(tenant.role()) == *tenant {
+        true => Ok(()),
+        false => Err(EngineError::OtherProject(worktree.root().as_path().to_owned())),
     }
 }
 

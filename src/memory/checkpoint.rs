@@ -9,7 +9,7 @@ use super::collection::{Collection, Model, Written, is_within};
 use super::draft::{Content, Draft};
 use super::reference::{Files, Place, Reference, ReferenceState};
 use super::retrieve::Answer;
-use super::{MemoryError, stored, text};
+use super::{Cursor, MemoryError, stored, text};
 use crate::embed::Embedder;
 use crate::git::{Commits, Head, Worktree};
 use crate::id::PointId;
@@ -216,10 +216,17 @@ impl<'a> Checkpoints<'a> {
         Ok(self.view(Checkpoint::read(&self.collection.find(prefix)?)?))
     }
 
-    /// The newest within `filter`, at most `limit`, and how many there are.
-    pub fn list(&self, filter: &Filter, limit: usize) -> Result<(Vec<CheckpointView>, usize), MemoryError> {
+    /// The newest within `filter` that come after the cursor, at most `limit`, and how many there
+    /// are in all.
+    pub fn list(
+        &self,
+        filter: &Filter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<CheckpointView>, usize), MemoryError> {
         let mut points = self.within(filter)?;
         let all = points.len();
+        points.retain(|point| after.is_none_or(|(time, id)| (point.time, point.id) < (Some(time), id)));
         points.truncate(limit);
         let views = points.iter().map(|point| Ok(self.view(Checkpoint::read(point)?)));
         Ok((views.collect::<Result<_, MemoryError>>()?, all))

@@ -32,6 +32,9 @@ pub use remediation::{NewRemediation, Remediation, RemediationHit, Remediations}
 pub use retrieve::Answer;
 pub use text::{MAX_CONTENT, MAX_SUMMARY};
 
+/// Where a list goes on: after the memory of this time, in seconds since the epoch, and id.
+pub type Cursor = (u64, crate::id::PointId);
+
 /// Requires that all of these tags are there.
 pub fn require_tags(filter: &mut crate::store::Filter, tags: &[String]) {
     filter.attributes.extend(tags.iter().map(|tag| (draft::tag_attribute(tag), vec!["1".to_owned()])));

@@ -8,7 +8,7 @@ use super::collection::{Collection, Model, Written, is_within};
 use super::draft::{Content, Draft};
 use super::normalise::normalise;
 use super::retrieve::Answer;
-use super::{MemoryError, stored, text};
+use super::{Cursor, MemoryError, stored, text};
 use crate::embed::Embedder;
 use crate::id::{ContentHash, PointId};
 use crate::search::{LegName, Request};
@@ -183,8 +183,14 @@ impl<'a> Remediations<'a> {
         Remediation::read(&self.collection.find(prefix)?)
     }
 
-    /// Those within `filter`, last seen first, at most `limit`, and how many there are.
-    pub fn list(&self, filter: &Filter, limit: usize) -> Result<(Vec<Remediation>, usize), MemoryError> {
+    /// Those within `filter` that come after the cursor, last seen first, at most `limit`, and how
+    /// many there are in all.
+    pub fn list(
+        &self,
+        filter: &Filter,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<(Vec<Remediation>, usize), MemoryError> {
         let mut points = Vec::new();
         self.collection.scan(&mut |point| {
             if is_within(filter, &point) {
@@ -194,6 +200,7 @@ impl<'a> Remediations<'a> {
         let mut found: Vec<Remediation> = points.iter().map(Remediation::read).collect::<Result<_, _>>()?;
         found.sort_by_key(|remediation| std::cmp::Reverse((remediation.last_seen, remediation.id)));
         let all = found.len();
+        found.retain(|known| after.is_none_or(|after| (known.last_seen, known.id) < after));
         found.truncate(limit);
         Ok((found, all))
     }

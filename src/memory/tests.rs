@@ -115,7 +115,7 @@ impl Fixture {
     }
 
     fn summaries(&self, filter: &Filter) -> Vec<String> {
-        let (views, total) = self.checkpoints().list(filter, 100).expect("a list");
+        let (views, total) = self.checkpoints().list(filter, None, 100).expect("a list");
         assert_eq!(views.len(), total);
         views.into_iter().map(|view| view.checkpoint.summary).collect()
     }
@@ -350,7 +350,7 @@ fn the_same_error_and_solution_are_one_remediation() {
     assert_ne!(third.id, first.id, "another solution");
     assert_eq!(record("port busy", "use port 8081", &[], None, 30).occurrences, 1, "another error");
     assert_eq!(words.embedded, 3, "what is met again is not embedded again");
-    let (listed, total) = remediations.list(&Filter::default(), 2).expect("a list");
+    let (listed, total) = remediations.list(&Filter::default(), None, 2).expect("a list");
     assert_eq!((listed.len(), total, listed[0].last_seen, listed[1].last_seen), (2, 3, 30, 20));
     for (error, solution) in [("", "x"), ("x", " \n"), ("x", "a\0b")] {
         assert!(
@@ -413,7 +413,8 @@ fn records_that_cannot_be_read_are_named_and_can_be_deleted() {
     ] {
         let fixture = Fixture::new();
         let id = stored_as(&fixture, json);
-        let error = fixture.checkpoints().list(&Filter::default(), 9).expect_err("not read").to_string();
+        let error =
+            fixture.checkpoints().list(&Filter::default(), None, 9).expect_err("not read").to_string();
         assert!(error.contains(expected) && error.contains(&id.to_string()), "{json}: {error}");
         fixture.checkpoints().delete(&[id.to_string()]).expect("deleted");
         assert_eq!(fixture.summaries(&Filter::default()), [""; 0]);
@@ -431,7 +432,7 @@ fn damage_is_said_and_nothing_is_begun_anew() {
     std::fs::write(&record, b"no commit record").expect("written");
     let new = NewCheckpoint { summary: "another".to_owned(), ..NewCheckpoint::default() };
     for error in [
-        fixture.checkpoints().list(&Filter::default(), 9).expect_err("damaged"),
+        fixture.checkpoints().list(&Filter::default(), None, 9).expect_err("damaged"),
         fixture.checkpoints().save(&new, 2, None).expect_err("damaged"),
     ] {
         let text = error.to_string();

@@ -29,6 +29,8 @@ const TOKENS: &[(&str, &str)] = &[
     ("huggingface_token", r"\bhf_[A-Za-z0-9]{34,64}\b"),
     ("digitalocean_token", r"\bdo[opr]_v1_[a-f0-9]{64}\b"),
     ("shopify_token", r"\bshp(?:at|ca|pa|ss)_[a-fA-F0-9]{32}\b"),
+    // This program's own, as `session` makes them.
+    ("indexer_token", r"\bctxi_[a-f0-9]{64}\b"),
     ("jwt", r"\beyJ[A-Za-z0-9_-]{8,2048}\.eyJ[A-Za-z0-9_-]{8,4096}\.[A-Za-z0-9_-]{8,1024}"),
 ];
 

@@ -34,6 +34,7 @@ fn secrets_by_form() {
         ("openai_key", format!("sk-proj-{}", n(40))),
         ("npm_token", format!("npm_{}", n(36))),
         ("pypi_token", format!("pypi-AgE{}", n(60))),
+        ("indexer_token", format!("ctxi_{}", "0f3a9c71".repeat(8))),
         ("jwt", format!("eyJ{}.eyJ{}.{}", n(20), n(30), n(20))),
     ];
     for (kind, secret) in cases {

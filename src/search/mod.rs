@@ -24,7 +24,7 @@ mod searcher;
 pub mod snippet;
 pub mod verification;
 
-pub use query::{Query, QueryKind};
+pub use query::{MAX_QUERY_BYTES, Query, QueryKind};
 pub use ranking::{Reason, Weights};
 pub use searcher::{Place, Searcher};
 pub use snippet::Snippet;

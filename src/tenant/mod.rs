@@ -88,6 +88,11 @@ impl Router {
         Ok(self.store.databases()?.iter().map(naming::kind).collect())
     }
 
+    /// Whether the store answers.
+    pub fn check(&self) -> Result<(), StoreError> {
+        self.store.databases().map(drop)
+    }
+
     /// All databases, for the person whose machine it is.
     pub fn catalogue(&self, _owner: &MachineOwner) -> Catalogue {
         Catalogue::new(&self.store)

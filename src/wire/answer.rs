@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ByLeg, Freshness, PathName, Place, by_leg};
 use crate::embed::Leg;
@@ -12,7 +13,7 @@ use crate::search::{self, LegState, Mode};
 use crate::store::Filter;
 
 /// A search as the socket carries it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SearchRequest {
     /// A path in the worktree.
@@ -57,7 +58,7 @@ impl SearchRequest {
 }
 
 /// Hits, best first, and what they can be trusted for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Answer {
     /// The hits.
     pub hits: Vec<Hit>,
@@ -66,7 +67,7 @@ pub struct Answer {
 }
 
 /// One line of `search --json`.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum SearchLine {
     /// A hit.
@@ -76,7 +77,7 @@ pub enum SearchLine {
 }
 
 /// See [`search::Hit`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the fields of the domain type, documented there")]
 pub struct Hit {
     pub rank: u32,
@@ -105,7 +106,7 @@ pub struct Hit {
 }
 
 /// The lines that answer best.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Snippet {
     /// First line, from 1.
     pub start_line: u32,
@@ -116,7 +117,7 @@ pub struct Snippet {
 }
 
 /// See [`search::Answer`].
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Summary {
     /// Hits in the answer.
     pub hits: usize,
@@ -142,7 +143,7 @@ pub struct Summary {
 }
 
 /// One of several worktrees that were searched.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct SearchedWorktree {
     /// Its root.
     pub root: Place,
@@ -157,7 +158,7 @@ pub struct SearchedWorktree {
 }
 
 /// See [`search::LegState`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum LegReport {
     /// It answered with so many candidates.
@@ -179,7 +180,7 @@ impl From<&LegState> for LegReport {
 }
 
 /// See [`search::Coverage`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Dense {
     /// Distinct vectors present.
     pub vectors: u64,
@@ -188,7 +189,7 @@ pub struct Dense {
 }
 
 /// Whether the answer covers all edits made before the question.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Waited {
     /// Whether it does. Where not, [`Freshness::pending`] says what is missing.
     pub covered: bool,
@@ -197,7 +198,7 @@ pub struct Waited {
 }
 
 /// Microseconds by step; see [`search::Timing`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Us {
     /// Embedding the query.
     pub embed: u64,
@@ -207,6 +208,11 @@ pub struct Us {
     pub rank: u64,
     /// Checking against the disk.
     pub verify: u64,
+}
+
+/// Names of the languages that a search can ask for.
+pub fn languages() -> Vec<String> {
+    Language::ALL.iter().map(|language| language.name().to_owned()).collect()
 }
 
 impl Answer {

@@ -1,13 +1,21 @@
 //! Databases and collections.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Place;
+use crate::embed::Leg;
+use crate::id::CollectionName;
+use crate::store::{DatabaseKind, Schema, StoreError};
+use crate::tenant;
 
 /// One database.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Database {
     /// Name.
     pub name: String,
@@ -23,7 +31,7 @@ pub struct Database {
 }
 
 /// One collection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Collection {
     /// Name.
     pub name: String,
@@ -46,7 +54,7 @@ pub struct Collection {
 }
 
 /// A named vector of a collection.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct NamedVector {
     /// Name of the leg, or `bm25`.
     pub name: String,
@@ -61,7 +69,7 @@ pub struct NamedVector {
 }
 
 /// A payload field of a collection's points.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PayloadField {
     /// Name.
     pub name: String,
@@ -73,7 +81,7 @@ pub struct PayloadField {
 }
 
 /// The databases of this machine.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Databases {
     /// By name.
     pub databases: Vec<Database>,
@@ -82,7 +90,7 @@ pub struct Databases {
 }
 
 /// Claims of a token for a Qdrant server (its documentation, "Granular access control with JWT").
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Claims {
     /// What its bearer may do, by collection.
     pub access: Vec<Grant>,
@@ -91,10 +99,82 @@ pub struct Claims {
 }
 
 /// Access to one collection of the server.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Grant {
     /// Its name there.
     pub collection: String,
     /// `r` or `rw`.
     pub access: String,
+}
+
+impl Database {
+    /// A database with its collections. One that cannot be read says why, beside the others.
+    pub fn of(database: &tenant::Database) -> Result<Database, StoreError> {
+        let info = database.info()?;
+        let collections = database.collections()?;
+        Ok(Database {
+            name: database.name().to_string(),
+            kind: info.kind.name().to_owned(),
+            project: (info.kind == DatabaseKind::Project).then(|| place(&info.source)),
+            created_at: info.created_at,
+            collections: collections.iter().map(|name| collection(database, name)).collect(),
+        })
+    }
+}
+
+fn place(bytes: &[u8]) -> Place {
+    Place::from(Path::new(OsStr::from_bytes(bytes)))
+}
+
+fn collection(database: &tenant::Database, name: &CollectionName) -> Collection {
+    let read = || Ok::<_, StoreError>((database.schema(name)?, database.stats(name)?));
+    let mut found = Collection {
+        name: name.to_string(),
+        kind: None,
+        worktree: None,
+        points: 0,
+        bytes: Default::default(),
+        vectors: Vec::new(),
+        fields: Vec::new(),
+        error: None,
+    };
+    match read() {
+        Ok((schema, stats)) => {
+            found.kind = Some(schema.kind.name().to_owned());
+            found.worktree = (!schema.source.is_empty()).then(|| place(&schema.source));
+            found.vectors = vectors(&schema, &stats.vectors, stats.points);
+            found.points = stats.points;
+            found.bytes = stats.bytes;
+            found.fields = (schema.kind.fields().iter())
+                .map(|field| PayloadField {
+                    name: field.name.to_owned(),
+                    kind: field.kind.name().to_owned(),
+                    indexed: field.indexed,
+                })
+                .collect();
+        }
+        Err(error) => found.error = Some(error.to_string()),
+    }
+    found
+}
+
+fn vectors(schema: &Schema, present: &[u64], points: u64) -> Vec<NamedVector> {
+    let dense = Leg::ALL.into_iter().filter_map(|leg| {
+        let (fingerprint, dimension) = schema.legs[leg.index()].as_ref()?;
+        Some(NamedVector {
+            name: leg.name().to_owned(),
+            dimension: Some(*dimension),
+            distance: "cosine".to_owned(),
+            model: Some(fingerprint.to_string()),
+            present: present[leg.index()],
+        })
+    });
+    let sparse = NamedVector {
+        name: "bm25".to_owned(),
+        dimension: None,
+        distance: "bm25".to_owned(),
+        model: None,
+        present: points,
+    };
+    dense.chain([sparse]).collect()
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Head, LegReport, PathName, Place};
 use crate::git;
@@ -10,7 +11,7 @@ use crate::memory::{self, ReferenceState};
 use crate::search::LegName;
 
 /// See [`memory::CheckpointView`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the fields of the domain type, documented there")]
 pub struct Checkpoint {
     pub id: String,
@@ -33,7 +34,7 @@ pub struct Checkpoint {
 }
 
 /// A place in the code, and what became of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Reference {
     /// The file.
     #[serde(flatten)]
@@ -49,7 +50,7 @@ pub struct Reference {
 }
 
 /// A checkpoint that answers a question.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct CheckpointHit {
     /// Comparable within one answer only.
     pub score: f32,
@@ -60,7 +61,7 @@ pub struct CheckpointHit {
 }
 
 /// What an agent needs to go on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Resumed {
     /// The checkpoint.
     pub checkpoint: Checkpoint,
@@ -71,7 +72,7 @@ pub struct Resumed {
 }
 
 /// See [`git::Commits`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the fields of the domain type, documented there")]
 pub struct Commits {
     pub count: usize,
@@ -80,7 +81,7 @@ pub struct Commits {
 }
 
 /// See [`memory::Remediation`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the fields of the domain type, documented there")]
 pub struct Remediation {
     pub id: String,
@@ -96,7 +97,7 @@ pub struct Remediation {
 }
 
 /// A remediation that answers a question.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RemediationHit {
     /// Comparable within one answer only.
     pub score: f32,
@@ -107,7 +108,7 @@ pub struct RemediationHit {
 }
 
 /// Some of all that there are.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MemoryList<T> {
     /// The newest.
     pub memories: Vec<T>,
@@ -116,7 +117,7 @@ pub struct MemoryList<T> {
 }
 
 /// An answer, best first.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct MemoryAnswer<T> {
     /// The hits.
     pub hits: Vec<T>,
@@ -125,7 +126,7 @@ pub struct MemoryAnswer<T> {
 }
 
 /// What was written.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MemoryWritten<T> {
     /// As it is kept.
     pub memory: T,
@@ -134,7 +135,7 @@ pub struct MemoryWritten<T> {
 }
 
 /// What was deleted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MemoryDeleted {
     /// Ids.
     pub deleted: Vec<String>,

@@ -7,22 +7,27 @@
 mod answer;
 mod database;
 mod doctor;
+mod explanation;
 mod memory;
 mod migration;
 mod outcome;
 mod registry;
 mod status;
+mod token;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use answer::{
     Answer, Dense, Hit, LegReport, SearchLine, SearchRequest, SearchedWorktree, Snippet, Summary, Us, Waited,
+    languages,
 };
 pub use database::{Claims, Collection, Database, Databases, Grant, NamedVector, PayloadField};
 pub use doctor::{Check, Diagnosis, Health};
+pub use explanation::{ExplainedChunk, Explanation, IgnoredBy, IndexRecord};
 pub use memory::{
     Checkpoint, CheckpointHit, Commits, MemoryAnswer, MemoryDeleted, MemoryList, MemoryWritten, Reference,
     Remediation, RemediationHit, Resumed,
@@ -34,6 +39,7 @@ pub use status::{
     Cache, Counters, DaemonStatus, Freshness, Present, Problem, Running, Status, Watch, Watches,
     WorktreeStatus,
 };
+pub use token::{TokenInfo, TokenMember};
 
 use crate::embed::Leg;
 use crate::git;
@@ -41,7 +47,7 @@ use crate::id::{decode_hex, encode_hex};
 use crate::path::RepoPath;
 
 /// A path in a worktree: `path`, or `path_hex` (hexadecimal) where it is not UTF-8.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum PathName {
     /// As text.
@@ -76,7 +82,7 @@ impl PathName {
 }
 
 /// An absolute path of this machine: its text, or its bytes where it is not UTF-8.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum Place {
     /// As text.
@@ -117,7 +123,7 @@ impl Place {
 }
 
 /// Where HEAD is.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Head {
     /// Commit; `None` on an unborn branch.
     pub commit: Option<String>,
@@ -146,10 +152,41 @@ pub fn by_leg<T>(value: impl Fn(Leg) -> Option<T>) -> ByLeg<T> {
 }
 
 /// An error as the other side shows it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
     /// What went wrong; names its subject.
     pub message: String,
     /// What to do, where the message does not say.
     pub hint: Option<String>,
+    /// What kind of error it is.
+    #[serde(default)]
+    pub code: FailureCode,
+}
+
+/// What kind of error it is, for whoever has to decide what to do next.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureCode {
+    /// It went wrong on this side.
+    #[default]
+    Failed,
+    /// What was asked for cannot be.
+    Invalid,
+    /// What was asked for is not there.
+    NotFound,
+    /// The worktree has no index yet.
+    NotIndexed,
+    /// The role is too weak.
+    Denied,
+    /// Another is at work: later it may go well.
+    Busy,
+    /// Something that it needs is not there: a model, a server, a worktree's disk.
+    Unavailable,
+}
+
+impl Failure {
+    /// An error of which the message says all.
+    pub fn new(code: FailureCode, message: impl Into<String>) -> Failure {
+        Failure { message: message.into(), hint: None, code }
+    }
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ByLeg, Head, by_leg};
 use crate::index;
 
 /// See [`index::Outcome`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Outcome {
     /// Collection.
     pub collection: String,
@@ -35,7 +36,7 @@ pub struct Outcome {
 }
 
 /// See [`index::FileCounts`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the fields of the domain type, documented there")]
 pub struct Files {
     pub listed: u64,
@@ -52,7 +53,7 @@ pub struct Files {
 }
 
 /// See [`index::ChunkCounts`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the fields of the domain type, documented there")]
 pub struct Chunks {
     pub added: u64,
@@ -63,7 +64,7 @@ pub struct Chunks {
 }
 
 /// See [`index::VectorCounts`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the fields of the domain type, documented there")]
 pub struct Vectors {
     pub needed: u64,
@@ -75,7 +76,7 @@ pub struct Vectors {
 }
 
 /// See [`index::ByteCounts`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the fields of the domain type, documented there")]
 pub struct OutcomeBytes {
     pub read: u64,
@@ -83,7 +84,7 @@ pub struct OutcomeBytes {
 }
 
 /// Milliseconds by stage; see [`index::Timing`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[expect(missing_docs, reason = "the fields of the domain type, documented there")]
 pub struct Ms {
     pub list: u64,

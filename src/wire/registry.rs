@@ -1,11 +1,12 @@
 //! The registered worktrees.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Place;
 
 /// What is registered to be kept fresh.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct List {
     /// Worktrees, by root.
     pub worktrees: Vec<ListedWorktree>,
@@ -16,7 +17,7 @@ pub struct List {
 }
 
 /// One worktree.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ListedWorktree {
     /// Its root.
     pub root: Place,

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ByLeg, Failure, Head, Place, by_leg};
 use crate::index;
 
 /// The whole status.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// The daemon; `None` where none runs.
     pub daemon: Option<DaemonStatus>,
@@ -19,7 +20,7 @@ pub struct Status {
 }
 
 /// The embedding cache.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Cache {
     /// Vectors in it.
     pub entries: u64,
@@ -28,7 +29,7 @@ pub struct Cache {
 }
 
 /// The daemon.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DaemonStatus {
     /// Process id.
     pub pid: u32,
@@ -42,10 +43,13 @@ pub struct DaemonStatus {
     pub running: Option<Running>,
     /// Why vectors are not being computed now, where that waits.
     pub backfill_paused: Option<String>,
+    /// Where HTTP is spoken, such as `http://127.0.0.1:7461`; `None` where it is not.
+    #[serde(default)]
+    pub http: Option<String>,
 }
 
 /// Directories watched.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Watches {
     /// In use.
     pub used: u64,
@@ -54,7 +58,7 @@ pub struct Watches {
 }
 
 /// A run in progress.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Running {
     /// Of which worktree.
     pub root: Place,
@@ -67,7 +71,7 @@ pub struct Running {
 }
 
 /// One worktree.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorktreeStatus {
     /// Its root.
     pub root: Place,
@@ -97,7 +101,7 @@ pub struct WorktreeStatus {
 }
 
 /// What a daemon did for a worktree since it started.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Counters {
     /// Runs that looked for changes.
     pub runs: u64,
@@ -118,7 +122,7 @@ pub struct Counters {
 }
 
 /// What went wrong, and what becomes of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// The error.
     #[serde(flatten)]
@@ -130,7 +134,7 @@ pub struct Problem {
 }
 
 /// See [`index::Freshness`].
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Freshness {
     /// Whether the index is what is on disk, as far as is known.
     pub fresh: bool,
@@ -149,7 +153,7 @@ pub struct Freshness {
 }
 
 /// How far a dense leg is filled.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Present {
     /// Vectors there are.
     pub present: u64,
@@ -158,7 +162,7 @@ pub struct Present {
 }
 
 /// How changes of a worktree are seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Watch {
     /// Directories watched.
     pub watched: u64,

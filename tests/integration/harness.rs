@@ -124,6 +124,8 @@ impl Sandbox {
             .env("GIT_CONFIG_NOSYSTEM", "1")
             .env("LC_ALL", "C")
             .env("TZ", "UTC")
+            // Tests run side by side, and those of the door take a free port.
+            .env("INDEXER_HTTP_LISTEN", "off")
             .env("INDEXER_MODEL_DIR", &self.model_dir);
         command
     }

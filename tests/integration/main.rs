@@ -21,6 +21,7 @@
 //! | `memory` | checkpoints and remediations: kept by one process, found by another |
 //! | `daemon` | the running daemon, started, asked, stopped and killed from outside |
 //! | `telemetry` | traces reach a collector, and say nothing that is not to be said |
+//! | `http` | the HTTP door: who is let in, and what it bears |
 //! | `hostile` | hostile files, damaged state, refused and full disks: an answer each, never a lost index |
 
 mod daemon;
@@ -29,6 +30,7 @@ mod dependencies;
 mod doctor;
 mod harness;
 mod hostile;
+mod http;
 mod kill;
 mod memory;
 mod migrate;

@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::{describe, name};
+use super::name;
 use crate::cli::error::CliError;
 use crate::cli::{EXIT_NOTHING, EXIT_OK, output};
 use crate::engine::Engine;
 use crate::git::Worktree;
 use crate::tenant::{MachineOwner, TenantContext};
+use crate::wire;
 
 /// Create a database, if it is not there.
 ///
@@ -50,7 +51,7 @@ impl Create {
             (None, Some(text)) => catalogue.create_organisation(&name(text)?)?,
             (None, None) => catalogue.create_shared()?,
         };
-        let described = describe::database(&database)?;
+        let described = wire::Database::of(&database)?;
         match self.json {
             true => output::write_json(&described)?,
             false => output::write(&format!("{}\n", described.name))?,
@@ -75,7 +76,7 @@ pub(super) struct Delete {
 impl Delete {
     pub(super) fn run(&self, engine: &Engine, owner: &MachineOwner) -> Result<u8, CliError> {
         let name = name(&self.name)?;
-        let found = describe::database(&engine.catalogue(owner).open(&name)?)?;
+        let found = wire::Database::of(&engine.catalogue(owner).open(&name)?)?;
         if !self.yes {
             if !io::stdin().is_terminal() {
                 return Err(CliError::usage(format!("database {name} was not deleted: nobody confirmed it"))

@@ -1,21 +1,14 @@
 //! `indexer db describe` and `indexer db stats`.
 
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
-
 use clap::Args;
 
 use super::name;
 use crate::cli::error::CliError;
 use crate::cli::registry::shown;
 use crate::cli::{EXIT_OK, output};
-use crate::embed::Leg;
 use crate::engine::Engine;
-use crate::id::CollectionName;
-use crate::store::{DatabaseKind, Schema, StoreError};
-use crate::tenant::{Database, MachineOwner};
-use crate::wire::{self, Place};
+use crate::tenant::MachineOwner;
+use crate::wire;
 
 /// Describe a database: whose it is, and the schema of its collections.
 #[derive(Args)]
@@ -29,7 +22,7 @@ pub(super) struct Describe {
 
 impl Describe {
     pub(super) fn run(&self, engine: &Engine, owner: &MachineOwner) -> Result<u8, CliError> {
-        let found = database(&engine.catalogue(owner).open(&name(&self.name)?)?)?;
+        let found = wire::Database::of(&engine.catalogue(owner).open(&name(&self.name)?)?)?;
         if self.json {
             output::write_json(&found)?;
             return Ok(EXIT_OK);
@@ -96,7 +89,7 @@ impl Stats {
         let mut found = wire::Databases::default();
         for name in names {
             match catalogue.open(&name) {
-                Ok(open) => found.databases.push(database(&open)?),
+                Ok(open) => found.databases.push(wire::Database::of(&open)?),
                 Err(error) if self.name.is_some() => return Err(error.into()),
                 Err(error) => found.problems.push(format!("database {name}: {error}")),
             }
@@ -126,74 +119,4 @@ impl Stats {
         }
         Ok(EXIT_OK)
     }
-}
-
-/// A database with its collections. One that cannot be read says why, beside the others.
-pub(super) fn database(database: &Database) -> Result<wire::Database, StoreError> {
-    let info = database.info()?;
-    let collections = database.collections()?;
-    Ok(wire::Database {
-        name: database.name().to_string(),
-        kind: info.kind.name().to_owned(),
-        project: (info.kind == DatabaseKind::Project).then(|| place(&info.source)),
-        created_at: info.created_at,
-        collections: collections.iter().map(|name| collection(database, name)).collect(),
-    })
-}
-
-fn place(bytes: &[u8]) -> Place {
-    Place::from(Path::new(OsStr::from_bytes(bytes)))
-}
-
-fn collection(database: &Database, name: &CollectionName) -> wire::Collection {
-    let read = || Ok::<_, StoreError>((database.schema(name)?, database.stats(name)?));
-    let mut found = wire::Collection {
-        name: name.to_string(),
-        kind: None,
-        worktree: None,
-        points: 0,
-        bytes: Default::default(),
-        vectors: Vec::new(),
-        fields: Vec::new(),
-        error: None,
-    };
-    match read() {
-        Ok((schema, stats)) => {
-            found.kind = Some(schema.kind.name().to_owned());
-            found.worktree = (!schema.source.is_empty()).then(|| place(&schema.source));
-            found.vectors = vectors(&schema, &stats.vectors, stats.points);
-            found.points = stats.points;
-            found.bytes = stats.bytes;
-            found.fields = (schema.kind.fields().iter())
-                .map(|field| wire::PayloadField {
-                    name: field.name.to_owned(),
-                    kind: field.kind.name().to_owned(),
-                    indexed: field.indexed,
-                })
-                .collect();
-        }
-        Err(error) => found.error = Some(error.to_string()),
-    }
-    found
-}
-
-fn vectors(schema: &Schema, present: &[u64], points: u64) -> Vec<wire::NamedVector> {
-    let dense = Leg::ALL.into_iter().filter_map(|leg| {
-        let (fingerprint, dimension) = schema.legs[leg.index()].as_ref()?;
-        Some(wire::NamedVector {
-            name: leg.name().to_owned(),
-            dimension: Some(*dimension),
-            distance: "cosine".to_owned(),
-            model: Some(fingerprint.to_string()),
-            present: present[leg.index()],
-        })
-    });
-    let sparse = wire::NamedVector {
-        name: "bm25".to_owned(),
-        dimension: None,
-        distance: "bm25".to_owned(),
-        model: None,
-        present: points,
-    };
-    dense.chain([sparse]).collect()
 }

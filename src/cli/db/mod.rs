@@ -89,7 +89,7 @@ impl List {
         for name in catalogue.names()? {
             match catalogue.open(&name) {
                 Ok(database) if self.kind.is_none_or(|kind| database.kind() == kind.into()) => {
-                    found.databases.push(describe::database(&database)?);
+                    found.databases.push(wire::Database::of(&database)?);
                 }
                 Ok(_) => {}
                 Err(error) => found.problems.push(format!("database {name}: {error}")),

@@ -225,7 +225,7 @@ impl List {
     fn run(&self, engine: &Arc<Engine>) -> Result<u8, Failure> {
         let memory = self.common.open(engine)?;
         let filter = self.place.restrict(self.selection.filter(), &memory);
-        let (views, total) = memory.list_checkpoints(&filter, self.selection.limit as usize)?;
+        let (views, total) = memory.list_checkpoints(&filter, None, self.selection.limit as usize)?;
         let memories: Vec<_> = views.iter().map(wire::Checkpoint::brief).collect();
         if self.common.json {
             output::write_json(&MemoryList { memories, total })?;

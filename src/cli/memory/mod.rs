@@ -3,7 +3,7 @@
 mod checkpoint;
 mod input;
 mod remediation;
-mod time;
+pub(super) mod time;
 
 use std::path::PathBuf;
 use std::sync::Arc;

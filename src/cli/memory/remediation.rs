@@ -148,15 +148,15 @@ impl Remediation {
     pub(super) fn run(&self, engine: &Arc<Engine>) -> Result<u8, Failure> {
         match &self.command {
             Command::Record(command) => command.run(engine),
-            Command::Get(Get { common, id }) => show(common, &common.open(engine)?.remediation(id)?),
+            Command::Get(Get { common, id }) => show(common, &common.open(engine)?.shared().get(id)?),
             Command::List(command) => command.run(engine),
             Command::Search(command) => command.run(engine),
             Command::Feedback(Feedback { common, id, helpful, .. }) => {
-                show(common, &common.open(engine)?.feedback(id, *helpful)?)
+                show(common, &common.open(engine)?.shared().feedback(id, *helpful)?)
             }
             Command::Delete(Delete { common, deletion }) => {
                 let memory = common.open(engine)?;
-                deletion.run("remediation", common.json, |ids| memory.delete_remediations(ids))
+                deletion.run("remediation", common.json, |ids| memory.shared().delete(ids))
             }
         }
     }
@@ -174,7 +174,7 @@ impl Record {
             category: self.category.clone(),
             tags: self.tag.clone(),
         };
-        let (remediation, written) = self.common.open(engine)?.record_remediation(&new)?;
+        let (remediation, written) = self.common.open(engine)?.shared().record(&new)?;
         if self.common.json {
             output::write_json(&MemoryWritten {
                 memory: wire::Remediation::from(&remediation),
@@ -196,7 +196,7 @@ impl List {
     fn run(&self, engine: &Arc<Engine>) -> Result<u8, Failure> {
         let filter = self.categories.restrict(self.selection.filter());
         let limit = self.selection.limit as usize;
-        let (found_here, total) = self.common.open(engine)?.list_remediations(&filter, limit)?;
+        let (found_here, total) = self.common.open(engine)?.shared().list(&filter, None, limit)?;
         let memories: Vec<_> = found_here.iter().map(wire::Remediation::from).collect();
         if self.common.json {
             output::write_json(&MemoryList { memories, total })?;
@@ -218,7 +218,7 @@ impl Search {
     fn run(&self, engine: &Arc<Engine>) -> Result<u8, Failure> {
         let filter = self.categories.restrict(self.selection.filter());
         let request = self.question.request(&self.selection, filter);
-        let answer = self.common.open(engine)?.search_remediations(&request)?;
+        let answer = self.common.open(engine)?.shared().search(&request)?;
         let answer: MemoryAnswer<RemediationHit> = MemoryAnswer::new(&answer);
         if self.common.json {
             output::write_json(&answer)?;

@@ -46,7 +46,7 @@ pub(super) fn parse(text: &str) -> Result<u64, String> {
 }
 
 /// `2026-11-23 18:10`.
-pub(super) fn shown(seconds: u64) -> String {
+pub(in crate::cli) fn shown(seconds: u64) -> String {
     let (year, month, day) = date(seconds / DAY);
     let of_day = seconds % DAY;
     format!("{year:04}-{month:02}-{day:02} {:02}:{:02}", of_day / 3600, of_day % 3600 / 60)

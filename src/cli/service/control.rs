@@ -68,7 +68,7 @@ pub(super) fn has_user_namespaces() -> bool {
         "-p",
         "PrivateUsers=yes",
         "-p",
-        "PrivateNetwork=yes",
+        "PrivateDevices=yes",
         "-p",
         "ProtectSystem=strict",
         "true",

@@ -12,7 +12,6 @@ pub(super) const UNIT: &str = "contextd-indexer.service";
 const NEED_NAMESPACES: &[&str] = &[
     "PrivateUsers",
     "PrivateDevices",
-    "PrivateNetwork",
     "ProtectClock",
     "ProtectKernelLogs",
     "ProtectKernelModules",

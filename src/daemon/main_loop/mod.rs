@@ -227,6 +227,8 @@ impl Daemon {
             watches: Watches { used: stats.watches as u64, budget: stats.budget as u64 },
             running: self.running.as_ref().map(|running| running.state.running(&running.root)),
             backfill_paused: self.paused.as_ref().map(|(reason, _)| reason.clone()),
+            // Those who keep the doors know.
+            http: None,
         };
         let kept = self.tracked.iter().map(|(root, tracked)| {
             let mut status = tracked.status(root, State::Active.name(), &self.queue, settings, now);

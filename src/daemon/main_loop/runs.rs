@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Daemon, Event, Running};
+use crate::daemon::handle::failure_of;
 use crate::daemon::job::{self, Failed, Job, Kind, Report, RunState};
 use crate::daemon::protocol::Reply;
 use crate::daemon::queue::{Cause, Waiting};
@@ -11,7 +12,7 @@ use crate::engine::EngineError;
 use crate::index::Run;
 use crate::path::AbsPath;
 use crate::telemetry::metrics;
-use crate::wire::Failure;
+use crate::wire::{Failure, FailureCode};
 
 /// Git's lock is waited for this long; then whoever held it is taken for dead.
 const LOCK_MOST: Duration = Duration::from_secs(30);
@@ -133,11 +134,12 @@ impl Daemon {
                 if matches!(error, EngineError::Git(_)) {
                     self.registry_at = now;
                 }
-                Failure { message: error.to_string(), hint: error.hint().map(str::to_owned) }
+                failure_of(&error)
             }
             Failed::Panicked(text) => Failure {
                 message: format!("a run over {root} failed unexpectedly: {text}"),
                 hint: Some("this is a bug: please report it with the log".to_owned()),
+                code: FailureCode::Failed,
             },
         };
         self.dice = self.dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
@@ -172,8 +174,7 @@ impl Daemon {
                     workspace
                 }
                 Err(error) => {
-                    let failure =
-                        Failure { message: error.to_string(), hint: error.hint().map(str::to_owned) };
+                    let failure = failure_of(&error);
                     for order in tracked.orders.drain(..) {
                         // Whoever has gone does not want to know.
                         let _ = order.reply.send(Reply::Failed(failure.clone()));
@@ -222,16 +223,14 @@ impl Daemon {
                 Ok(report) if report.outcome.interrupted => Reply::Failed(Failure {
                     message: "the run was stopped: the daemon ends, or the worktree was removed".to_owned(),
                     hint: Some("the next run goes on from there".to_owned()),
+                    code: FailureCode::Unavailable,
                 }),
                 Ok(report) => Reply::Outcome(Box::new((&report.outcome).into())),
-                Err(Failed::Error(error)) => Reply::Failed(Failure {
-                    message: error.to_string(),
-                    hint: error.hint().map(str::to_owned),
-                }),
-                Err(Failed::Panicked(text)) => Reply::Failed(Failure {
-                    message: format!("the run failed unexpectedly: {text}"),
-                    hint: None,
-                }),
+                Err(Failed::Error(error)) => Reply::Failed(failure_of(error)),
+                Err(Failed::Panicked(text)) => {
+                    let message = format!("the run failed unexpectedly: {text}");
+                    Reply::Failed(Failure::new(FailureCode::Failed, message))
+                }
             };
             for to in replies {
                 // Whoever has gone does not want to know.

@@ -66,6 +66,14 @@ impl<'a> Daemon<'a> {
         Daemon::start_with(sandbox, &[])
     }
 
+    /// With further variables.
+    pub(crate) fn start_with_env(sandbox: &'a Sandbox, env: &[(&str, &str)]) -> Daemon<'a> {
+        let data_dir = sandbox.data_dir();
+        let mut command = sandbox.indexer_command(&sandbox.path(""), &data_dir, &["watch", "-v"]);
+        command.envs(env.iter().copied());
+        Daemon::spawn(sandbox, command, |_| data_dir)
+    }
+
     /// With further arguments.
     pub(crate) fn start_with(sandbox: &'a Sandbox, args: &[&str]) -> Daemon<'a> {
         let data_dir = sandbox.data_dir();
