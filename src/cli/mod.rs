@@ -7,6 +7,7 @@
 mod add;
 mod completions;
 mod config;
+mod dashboard;
 mod db;
 mod doctor;
 mod dump;
@@ -123,6 +124,7 @@ enum Command {
     Token(token::Token),
     Model(model::Model),
     Config(config::Config),
+    Dashboard(dashboard::Dashboard),
     Completions(completions::Completions),
     Openapi(openapi::Openapi),
 }
@@ -154,6 +156,7 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
     // These must work where the configuration does not.
     match &cli.command {
         Command::Completions(command) => return command.run(),
+        Command::Dashboard(command) => return command.run(),
         Command::Openapi(command) => return command.run(),
         Command::Config(command) => return command.run(&flags),
         Command::Doctor(command) => return command.run(&flags, cli.global.verbose),
@@ -190,9 +193,11 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         Command::Service(command) => command.run(engine.settings(), &flags),
         Command::Model(command) => command.run(engine.settings()),
         Command::Token(command) => command.run(&engine),
-        Command::Config(_) | Command::Completions(_) | Command::Openapi(_) | Command::Doctor(_) => {
-            Ok(EXIT_OK)
-        }
+        Command::Config(_)
+        | Command::Dashboard(_)
+        | Command::Completions(_)
+        | Command::Openapi(_)
+        | Command::Doctor(_) => Ok(EXIT_OK),
     }
 }
 

@@ -266,7 +266,8 @@ fn ending() -> Failure {
 pub async fn blocking<T: Send + 'static>(
     act: impl FnOnce() -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
-    tokio::task::spawn_blocking(act).await.unwrap_or_else(|error| {
+    let span = tracing::Span::current();
+    tokio::task::spawn_blocking(move || span.in_scope(act)).await.unwrap_or_else(|error| {
         Err(Failure::new(FailureCode::Failed, format!("the daemon failed on this request: {error}")))
     })
 }

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{self, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
-use axum::http::{HeaderMap, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::decompression::RequestDecompressionLayer;
+use tracing::{Instrument as _, field};
 
 use super::server::Local;
 use super::{ApiError, ErrorCode, hosts};
@@ -26,6 +27,7 @@ use crate::config::HttpSettings;
 use crate::daemon::Handle;
 use crate::engine::Engine;
 use crate::session::{Refused, Session, Tokens};
+use crate::telemetry::metrics;
 
 /// What all routes share.
 pub(super) struct App {
@@ -138,13 +140,17 @@ async fn front(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
     };
     // Of the address the route alone is logged: the rest is what people look for.
     let route = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
+    let span = tracing::info_span!("http.request", %method, route, request.id = id.0, status = field::Empty);
     let response = match known {
-        Ok(()) => next.run(request).await,
+        Ok(()) => next.run(request).instrument(span.clone()).await,
         Err(error) => error.into_response(),
     };
     let mut response = shaped(response, &id.0);
+    let status = response.status().as_u16();
+    span.record("status", status);
+    metrics::request(method_name(&method), &route, status, began.elapsed());
     let ms = began.elapsed().as_millis() as u64;
-    tracing::debug!(%method, route, status = response.status().as_u16(), ms, request = id.0, "http");
+    tracing::debug!(%method, route, status, ms, request = id.0, "http");
     let headers = response.headers_mut();
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.entry(header::CACHE_CONTROL).or_insert(HeaderValue::from_static("no-store"));
@@ -152,6 +158,20 @@ async fn front(State(app): State<Arc<App>>, mut request: Request, next: Next) ->
         headers.insert(REQUEST_ID, id);
     }
     response
+}
+
+/// One of few: others are as good as none.
+fn method_name(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        Method::HEAD => "HEAD",
+        Method::OPTIONS => "OPTIONS",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        _ => "other",
+    }
 }
 
 /// The response, or where it is an error, that in the one shape.
@@ -240,11 +260,12 @@ async fn work(State(app): State<Arc<App>>, request: Request, next: Next) -> Resp
     parts.extensions.insert(permit.clone());
     let request = Request::from_parts(parts, Body::from(bytes));
     // On a task of its own: what it began goes on, and keeps its permit, where nobody waits.
-    let answer = tokio::spawn(async move {
+    let answer = async move {
         let response = next.run(request).await;
         drop(permit);
         response
-    });
+    };
+    let answer = tokio::spawn(answer.in_current_span());
     match tokio::time::timeout(most.saturating_sub(began.elapsed()), answer).await {
         Ok(Ok(response)) => response,
         Ok(Err(error)) => {

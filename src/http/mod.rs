@@ -17,7 +17,7 @@
 //! | `extract` | a request's parts, typed |
 //! | `openapi` | the document |
 //! | `worktrees` | which worktrees a session sees |
-//! | `search`, `tree`, `checkpoints`, `remediations`, `databases`, `health` | the routes |
+//! | `search`, `tree`, `checkpoints`, `remediations`, `databases`, `metrics`, `health` | the routes |
 
 mod checkpoints;
 mod databases;
@@ -26,6 +26,7 @@ mod extract;
 mod gate;
 mod health;
 mod hosts;
+mod metrics;
 mod openapi;
 mod remediations;
 mod search;
@@ -97,6 +98,7 @@ fn open_routes() -> OpenApiRouter<Arc<App>> {
 fn session_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(search::search))
+        .routes(routes!(metrics::metrics))
         .routes(routes!(tree::status))
         .routes(routes!(tree::index))
         .routes(routes!(tree::explain))

@@ -52,7 +52,7 @@ impl Indexer<'_> {
     pub fn run(
         &self,
         run: Run,
-        mut vectors: Option<&mut Vectors<'_>>,
+        vectors: Option<&mut Vectors<'_>>,
         observe: Observe<'_>,
     ) -> Result<Outcome, IndexError> {
         let span = tracing::info_span!(
@@ -66,7 +66,7 @@ impl Indexer<'_> {
             error = field::Empty,
         );
         let _entered = span.enter();
-        let result = self.begin_again(run, vectors.as_deref_mut(), observe);
+        let result = self.run_twice_at_most(run, vectors, observe);
         match &result {
             Ok(outcome) => {
                 span.record("files.listed", outcome.files.listed);
@@ -80,7 +80,7 @@ impl Indexer<'_> {
         result
     }
 
-    fn begin_again(
+    fn run_twice_at_most(
         &self,
         run: Run,
         mut vectors: Option<&mut Vectors<'_>>,

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use contextd_indexer::language::Language;
 use contextd_indexer::skip::SkipReason;
+use contextd_indexer::telemetry::metrics;
 use regex::Regex;
 
 /// Reading order is dependency order: module → modules it may use. Every name in
@@ -147,6 +148,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "session",
             "state_dir",
             "store",
+            "telemetry",
             "tenant",
             "wire",
         ],
@@ -518,6 +520,11 @@ fn readme_documents_what_people_meet() {
     for reason in SkipReason::ALL {
         if !readme.contains(&format!("| `{}` |", reason.name())) {
             missing.insert(format!("the skip reason `{}`", reason.name()));
+        }
+    }
+    for (name, help) in metrics::ALL {
+        if !readme.contains(&format!("| `{name}` |")) || !readme.contains(help) {
+            missing.insert(format!("the metric `{name}`"));
         }
     }
     let variable = Regex::new(r#""(INDEXER_[A-Z_]+)""#).expect("a pattern");

@@ -102,6 +102,7 @@ fn rows() -> Vec<Row> {
             200,
         ),
         row("delete", "/v1/remediations/{id}", Write, SharedMemory, "", None, 204),
+        row("get", "/metrics", Read, Machine, "", None, 200),
         row("get", "/v1/databases", Admin, Machine, "", None, 200),
         row(
             "post",
