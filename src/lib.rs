@@ -7,7 +7,7 @@
 //!
 //! ```text
 //! git ─ delta ─ [parse ─ chunk ─ redact ─ textify] ─ [embed, lexical] ─ store ─ tenant
-//!     ─ index, search, memory, migrate ─ engine ─ session ─ daemon ─ http ─ cli ─ main
+//!     ─ index, search, memory, migrate ─ engine ─ session ─ daemon ─ mcp ─ http ─ cli ─ main
 //! ```
 //!
 //! A run lists what git shows ([`git`]), compares it with the manifest
@@ -39,6 +39,7 @@
 //! | [`engine`] | what does one process need for all of this? |
 //! | [`session`] | who knocks, and what may they see? |
 //! | [`daemon`] | when does it happen, and who keeps watch? |
+//! | [`mcp`] | what does an agent ask? |
 //! | [`http`] | what is answered over the network? |
 //! | [`cli`] | who asks? |
 //!
@@ -92,6 +93,8 @@ pub mod wire;
 pub mod session;
 
 pub mod daemon;
+
+pub mod mcp;
 
 pub mod http;
 

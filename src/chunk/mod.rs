@@ -105,13 +105,31 @@ pub fn chunk(
     }
     let source = Source::new(path, bytes);
     let budget = Budget { count: options.count_tokens, max: options.max_tokens.max(1) };
-    let parsed = match language {
-        Language::Markdown => Parsed { symbols: markdown::sections(&source.text), ..Parsed::default() },
-        _ => parse::parse(language, &source.text),
-    };
+    let parsed = parse(language, &source.text);
     let chunks = Chunker { source: &source, budget: &budget, language, parsed: &parsed }.chunks();
     let errors = u32::try_from(parsed.errors).unwrap_or(u32::MAX);
     Ok(Chunked { chunks, redactions: source.redactions(), errors })
+}
+
+/// The symbols of a text, by start, outer ones first; of Markdown its sections.
+pub fn symbols(language: Language, text: &str) -> Vec<Symbol> {
+    parse(language, text).symbols
+}
+
+/// What stands between the names of nested symbols.
+pub fn joint(language: Language) -> &'static str {
+    match language {
+        Language::Rust => "::",
+        Language::Markdown => " > ",
+        _ => ".",
+    }
+}
+
+fn parse(language: Language, text: &str) -> Parsed {
+    match language {
+        Language::Markdown => Parsed { symbols: markdown::sections(text), ..Parsed::default() },
+        _ => parse::parse(language, text),
+    }
 }
 
 struct Chunker<'a> {
@@ -169,11 +187,7 @@ impl Chunker<'_> {
         let text = self.source.render(span.clone()).into_owned();
         let last = span.end.saturating_sub(1).max(span.start);
         let lines = (self.source.line_at(span.start) as u32 + 1, self.source.line_at(last) as u32 + 1);
-        let joint = match self.language {
-            Language::Rust => "::",
-            Language::Markdown => " > ",
-            _ => ".",
-        };
+        let joint = joint(self.language);
         let kind = match owner {
             Some(owner) => owner.kind,
             None if self.language.has_grammar() => "module",

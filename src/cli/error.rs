@@ -13,6 +13,7 @@ use crate::id::InvalidName;
 use crate::session::TokensError;
 use crate::store::StoreError;
 use crate::tenant::{CatalogueError, TenantError};
+use crate::wire::Failure;
 
 /// An error as a person sees it.
 #[derive(Debug)]
@@ -83,6 +84,12 @@ from_display!(
 impl From<EngineError> for CliError {
     fn from(error: EngineError) -> CliError {
         CliError { message: error.to_string(), hint: error.hint().map(str::to_owned), broken_pipe: false }
+    }
+}
+
+impl From<Failure> for CliError {
+    fn from(failure: Failure) -> CliError {
+        CliError { message: failure.message, hint: failure.hint, broken_pipe: false }
     }
 }
 

@@ -15,6 +15,7 @@ mod error;
 mod explain;
 mod json;
 mod list;
+mod mcp;
 mod memory;
 mod migrate;
 mod model;
@@ -74,6 +75,7 @@ Examples:
   indexer once                          index the worktree you are in
   indexer search 'where are retries configured?'
   indexer search --language rust --path 'src/**' parse_manifest
+  indexer mcp install                   let the agents that you use ask it
   indexer verify                        prove that the index is what is on disk";
 
 /// Options of every command.
@@ -117,6 +119,7 @@ enum Command {
     Remove(remove::Remove),
     List(list::List),
     Memory(memory::Memory),
+    Mcp(mcp::Mcp),
     Migrate(migrate::Migrate),
     Doctor(doctor::Doctor),
     Db(db::Db),
@@ -189,6 +192,7 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         Command::List(command) => command.run(&engine),
         Command::Db(command) => command.run(&engine),
         Command::Memory(command) => command.run(&engine),
+        Command::Mcp(command) => command.run(&engine, &flags),
         Command::Migrate(command) => command.run(&engine, &flags),
         Command::Service(command) => command.run(engine.settings(), &flags),
         Command::Model(command) => command.run(engine.settings()),

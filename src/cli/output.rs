@@ -40,6 +40,11 @@ pub(super) fn size(bytes: u64) -> String {
     }
 }
 
+/// Standard input and output, for a protocol.
+pub(super) fn stdio() -> (tokio::io::Stdin, tokio::io::Stdout) {
+    rmcp::transport::stdio()
+}
+
 pub(super) fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }

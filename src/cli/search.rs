@@ -3,24 +3,18 @@
 use std::fmt::Write as _;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
 use super::error::CliError;
 use super::registry::shown;
 use super::{EXIT_ERROR, EXIT_NOTHING, EXIT_OK, output};
-use crate::daemon::protocol::{Reply, Request};
+use crate::daemon::asking;
 use crate::daemon::registry::{Registry, State};
-use crate::daemon::{Client, ClientError};
 use crate::engine::{Engine, Workspace};
 use crate::language::Language;
-use crate::wire::{
-    Answer, Hit, LegReport, Place, SearchLine, SearchRequest, SearchedWorktree, Summary, Waited,
-};
-
-/// How long a daemon may take for an answer, beside the wait that was asked for.
-const PATIENCE: Duration = Duration::from_secs(60);
+use crate::wire::{Hit, LegReport, Place, SearchLine, SearchRequest, SearchedWorktree, Summary, Waited};
 
 /// Answer a question about the code, or find a name.
 ///
@@ -139,10 +133,7 @@ impl Search {
             kinds: self.kind.iter().map(|kind| kind.to_lowercase()).collect(),
             wait_ms: self.wait.map(|wait| wait.as_millis() as u64),
         };
-        let mut answer = match by_daemon(engine, &request)? {
-            Some(answer) => answer,
-            None => answer(engine, &opened, &request)?,
-        };
+        let mut answer = asking::search(engine, &opened, &request)?;
         if several {
             let failed =
                 failed.into_iter().map(|(path, error)| SearchedWorktree::failed(path.as_path(), error));
@@ -198,42 +189,6 @@ impl Search {
         }
         Ok((opened, failed))
     }
-}
-
-/// The answer of a running daemon; `None` where there is none.
-fn by_daemon(engine: &Engine, request: &SearchRequest) -> Result<Option<Answer>, CliError> {
-    let Some(mut client) = Client::connect(&engine.settings().data_dir)? else { return Ok(None) };
-    let patience = PATIENCE + Duration::from_millis(request.wait_ms.unwrap_or_default());
-    match client.ask(Request::Search(Box::new(request.clone())), Some(patience), &mut |_| {}) {
-        Ok(Reply::Answer(answer)) => Ok(Some(*answer)),
-        // It is going down, or another version: what it would do can be done here.
-        Ok(_) | Err(ClientError::Broken { .. } | ClientError::Version(_)) => Ok(None),
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// The answer of this process.
-fn answer(engine: &Engine, workspaces: &[Workspace], request: &SearchRequest) -> Result<Answer, CliError> {
-    let began = Instant::now();
-    let mut waited = None;
-    if let Some(wait) = request.wait_ms.map(Duration::from_millis) {
-        let mut covered = true;
-        for workspace in workspaces {
-            covered &= workspace.catch_up(wait.saturating_sub(began.elapsed()))?;
-        }
-        waited = Some(Waited { covered, ms: began.elapsed().as_millis() as u64 });
-    }
-    let wanted = request.to_request().map_err(CliError::usage)?;
-    if let [workspace] = workspaces {
-        let answer = workspace.search(&wanted)?;
-        let freshness = workspace.freshness()?.as_ref().map(Into::into);
-        return Ok(Answer::new(&answer, freshness, waited));
-    }
-    let answer = engine.search(&workspaces.iter().collect::<Vec<_>>(), &wanted)?;
-    let roots: Vec<Place> =
-        workspaces.iter().map(|workspace| Place::from(workspace.root().as_path())).collect();
-    let freshness = |at: usize| workspaces[at].freshness().ok().flatten().as_ref().map(Into::into);
-    Ok(Answer::of_several(&answer, &roots, waited, freshness))
 }
 
 /// Whether a pattern is a path as the shell means it.

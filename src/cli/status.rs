@@ -9,14 +9,11 @@ use clap::Args;
 use super::error::CliError;
 use super::registry::shown;
 use super::{EXIT_NOTHING, EXIT_OK, output};
-use crate::daemon::Client;
-use crate::daemon::protocol::{Reply, Request};
-use crate::daemon::registry::{Registry, State};
-use crate::engine::{Engine, Workspace};
-use crate::wire::{Cache, DaemonStatus, Place, Status as Report, WorktreeStatus};
+use crate::daemon::asking;
+use crate::daemon::registry::State;
+use crate::engine::Engine;
+use crate::wire::{DaemonStatus, Place, Status as Report, WorktreeStatus};
 
-/// How long the daemon may take to say how it is.
-const PATIENCE: Duration = Duration::from_secs(30);
 /// Between two looks with --follow.
 const FOLLOW: Duration = Duration::from_secs(1);
 
@@ -61,17 +58,11 @@ impl Status {
             // Whoever is in no worktree asks for the others.
             None => engine.open(Path::new(".")).ok(),
         };
-        let mut report = match Client::connect(&engine.settings().data_dir)? {
-            Some(mut client) => match client.ask(Request::Status, Some(PATIENCE), &mut |_| {})? {
-                Reply::Status(status) => *status,
-                _ => Report::default(),
-            },
-            None => own(engine)?,
-        };
+        let mut report = asking::status(engine)?;
         if let Some(here) = here {
             let root = Place::from(here.root().as_path());
             if !report.worktrees.iter().any(|tree| tree.root == root) {
-                report.worktrees.push(worktree(&here, None)?);
+                report.worktrees.push(asking::worktree_status(&here, None)?);
             }
             if self.path.is_some() {
                 report.worktrees.retain(|tree| tree.root == root);
@@ -84,44 +75,6 @@ impl Status {
 /// Whether a worktree has to be indexed for all to be well.
 fn counts(tree: &WorktreeStatus) -> bool {
     tree.state.as_deref().is_none_or(|state| state == State::Active.name())
-}
-
-/// What this process sees where no daemon runs.
-fn own(engine: &Arc<Engine>) -> Result<Report, CliError> {
-    let registry = Registry::load(&engine.settings().data_dir)?;
-    let worktrees = registry.worktrees().iter().map(|registered| {
-        let state = registered.state.name();
-        match engine.open(&registered.root) {
-            Ok(workspace) if registered.state == State::Active => worktree(&workspace, Some(state)),
-            _ => Ok(WorktreeStatus {
-                root: Place::from(registered.root.as_path()),
-                state: Some(state.to_owned()),
-                ..WorktreeStatus::default()
-            }),
-        }
-    });
-    Ok(Report {
-        daemon: None,
-        worktrees: worktrees.collect::<Result<_, _>>()?,
-        cache: engine.cache_stats().map(|cache| Cache { entries: cache.entries, bytes: cache.bytes }),
-    })
-}
-
-/// A worktree as this process sees it.
-fn worktree(workspace: &Workspace, state: Option<&str>) -> Result<WorktreeStatus, CliError> {
-    let stats = workspace.stats()?.unwrap_or_default();
-    let freshness = workspace.freshness()?;
-    Ok(WorktreeStatus {
-        root: workspace.root().as_path().into(),
-        state: state.map(str::to_owned),
-        indexed: freshness.is_some(),
-        database: Some(workspace.database_name()),
-        collection: Some(workspace.collection().to_string()),
-        freshness: freshness.as_ref().map(Into::into),
-        points: stats.points,
-        bytes: stats.bytes,
-        ..WorktreeStatus::default()
-    })
 }
 
 fn text(report: &Report) -> String {

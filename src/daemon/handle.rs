@@ -311,11 +311,12 @@ fn code(error: &EngineError) -> FailureCode {
         | EngineError::Index(IndexError::Git(_))
         | EngineError::Embed(_)
         | EngineError::QueryModel(_) => FailureCode::Unavailable,
-        EngineError::OtherProject(_) => FailureCode::NotFound,
+        EngineError::OtherProject(_) | EngineError::Hidden { .. } => FailureCode::NotFound,
         EngineError::Tenant(_)
         | EngineError::Catalogue(CatalogueError::Tenant(_))
         | EngineError::Outside { .. }
         | EngineError::Directory(_)
+        | EngineError::Name { .. }
         | EngineError::Path { .. } => FailureCode::Invalid,
         _ => FailureCode::Failed,
     }

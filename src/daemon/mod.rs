@@ -17,7 +17,9 @@
 //! | `watch` | file-system events |
 //! | `handle` | what is answered, whoever asks |
 //! | `socket`, `protocol`, `server`, `client` | who asks, and how |
+//! | `asking` | a question to whoever can answer it: the daemon, or this process |
 
+pub mod asking;
 pub mod client;
 pub mod handle;
 mod job;

@@ -9,6 +9,7 @@ mod databases;
 mod memory;
 mod migration;
 mod models;
+mod reading;
 mod removal;
 mod search;
 mod workspace;
@@ -20,6 +21,7 @@ use std::time::Duration;
 pub use memory::{Memory, SharedMemory};
 pub use migration::{Migrated, Migration, ObserveMigration};
 pub use models::{Purpose, model_options};
+pub use reading::{Restriction, Text};
 pub use workspace::{Lines, Workspace};
 
 use models::{Model, SharedEmbedder};
@@ -31,6 +33,7 @@ use crate::id::CollectionName;
 use crate::index::{IndexError, LegOptions, Options};
 use crate::memory::MemoryError;
 use crate::migrate::MigrateError;
+use crate::path::RepoPath;
 use crate::search::SearchError;
 use crate::state_dir::create_private_dir;
 use crate::store::qdrant::{ApiKey, Layout, QdrantOptions};
@@ -111,6 +114,22 @@ pub enum EngineError {
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
+    },
+    /// Not a name.
+    #[error("{name:?} is not a name that can be looked for: {why}")]
+    Name {
+        /// As given.
+        name: String,
+        /// Why not.
+        why: String,
+    },
+    /// A file that is not shown.
+    #[error("{path}: {why}")]
+    Hidden {
+        /// Path.
+        path: RepoPath,
+        /// Why not.
+        why: String,
     },
     /// Another run has the collection.
     #[error("{root} is being written by another run{}", pid.map(|pid| format!(" (process {pid})")).unwrap_or_default())]

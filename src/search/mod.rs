@@ -3,7 +3,8 @@
 //!
 //! Order: [`query`] says what is asked; the store answers one probe a leg;
 //! [`fusion`] merges them; [`ranking`] applies the rules; [`verification`] lets
-//! pass only what the disk still says; [`snippet`] picks the lines shown.
+//! pass only what the disk still says; [`snippet`] picks the lines shown. [`exact`] and
+//! [`outline`] answer from the disk alone.
 //! Must not print, must not know how a store keeps its points, and returns no
 //! text that was not compared with the bytes on disk.
 
@@ -16,8 +17,10 @@ use crate::language::Language;
 use crate::path::RepoPath;
 use crate::store::{Filter, StoreError};
 
+pub mod exact;
 pub mod fusion;
 pub mod location;
+pub mod outline;
 pub mod query;
 pub mod ranking;
 mod searcher;

@@ -7,9 +7,10 @@ use std::path::Path;
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::StoreError;
+use crate::path::RepoPath;
 
 /// What is named outright, and what has wildcards.
-pub(super) struct Paths {
+pub struct Paths {
     /// Files, and directories with all below them; an empty one is everything.
     pub(super) plain: Vec<Vec<u8>>,
     globs: Option<GlobSet>,
@@ -18,7 +19,7 @@ pub(super) struct Paths {
 impl Paths {
     /// Reads the patterns, of which one must match; `None` where there are none. One that
     /// globset refuses is [`StoreError::Invalid`].
-    pub(super) fn compile(patterns: &[String]) -> Result<Option<Paths>, StoreError> {
+    pub fn compile(patterns: &[String]) -> Result<Option<Paths>, StoreError> {
         if patterns.is_empty() {
             return Ok(None);
         }
@@ -40,6 +41,15 @@ impl Paths {
         }
         let globs = if any_glob { Some(globs.build().map_err(|e| invalid("", e))?) } else { None };
         Ok(Some(Paths { plain, globs }))
+    }
+
+    /// Whether a pattern names this path, a directory above it, or matches it.
+    pub fn matches(&self, path: &RepoPath) -> bool {
+        let named = |plain: &Vec<u8>| {
+            let mut above = path.ancestors();
+            plain.is_empty() || path.as_bytes() == plain || above.any(|dir| dir == plain.as_slice())
+        };
+        self.plain.iter().any(named) || self.glob_matches(path.as_bytes())
     }
 
     /// Whether any pattern has wildcards.

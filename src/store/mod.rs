@@ -30,6 +30,7 @@ mod schema;
 
 pub use embedded::{EmbeddedStore, Inventory, StoredCollection};
 pub use error::StoreError;
+pub use globs::Paths;
 pub use qdrant::QdrantStore;
 pub use schema::{CollectionKind, DatabaseInfo, DatabaseKind, Field, FieldType, Schema};
 

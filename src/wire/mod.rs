@@ -82,7 +82,7 @@ impl PathName {
 }
 
 /// An absolute path of this machine: its text, or its bytes where it is not UTF-8.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum Place {
     /// As text.

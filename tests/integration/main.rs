@@ -19,6 +19,7 @@
 //! | `registry` | worktrees are added, listed and removed |
 //! | `migrate` | an index and memories come to a Qdrant server and back, whole |
 //! | `memory` | checkpoints and remediations: kept by one process, found by another |
+//! | `mcp` | agents: the protocol on standard input and output and over HTTP, and its installation |
 //! | `daemon` | the running daemon, started, asked, stopped and killed from outside |
 //! | `telemetry` | traces reach a collector, and say nothing that is not to be said |
 //! | `http` | the HTTP door: who is let in, and what it bears |
@@ -32,6 +33,7 @@ mod harness;
 mod hostile;
 mod http;
 mod kill;
+mod mcp;
 mod memory;
 mod migrate;
 mod ops;

@@ -94,12 +94,14 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "git",
             "id",
             "index",
+            "language",
             "manifest",
             "memory",
             "migrate",
             "path",
             "redact",
             "search",
+            "skip",
             "state_dir",
             "store",
             "telemetry",
@@ -136,6 +138,10 @@ const MAY_USE: &[(&str, &[&str])] = &[
         ],
     ),
     (
+        "mcp",
+        &["daemon", "engine", "index", "language", "memory", "path", "search", "store", "tenant", "wire"],
+    ),
+    (
         "http",
         &[
             "config",
@@ -166,6 +172,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "index",
             "language",
             "manifest",
+            "mcp",
             "memory",
             "migrate",
             "path",
@@ -199,6 +206,7 @@ const PURE: &[&str] = &[
     "memory/normalise",
     "memory/text",
     "search/fusion",
+    "search/outline",
     "search/ranking",
 ];
 

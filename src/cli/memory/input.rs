@@ -31,7 +31,7 @@ fn read(from: &mut dyn io::Read) -> Result<String, CliError> {
 }
 
 /// Whether the person at the terminal agrees; where there is none, nobody is asked.
-pub(super) fn confirmed(question: &str) -> Result<bool, CliError> {
+pub(in crate::cli) fn confirmed(question: &str) -> Result<bool, CliError> {
     if !io::stdin().is_terminal() {
         return Ok(true);
     }

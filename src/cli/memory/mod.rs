@@ -5,6 +5,8 @@ mod input;
 mod remediation;
 pub(super) mod time;
 
+pub(super) use input::confirmed;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 
