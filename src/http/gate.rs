@@ -26,6 +26,7 @@ use super::{ApiError, ErrorCode, hosts};
 use crate::config::HttpSettings;
 use crate::daemon::Handle;
 use crate::engine::Engine;
+use crate::mcp::HttpDoor;
 use crate::session::{Refused, Session, Tokens};
 use crate::telemetry::metrics;
 
@@ -34,6 +35,7 @@ pub(super) struct App {
     pub(super) handle: Handle,
     pub(super) settings: HttpSettings,
     pub(super) tokens: Tokens,
+    pub(super) mcp: HttpDoor,
     permits: Arc<Semaphore>,
     rates: Mutex<HashMap<String, Bucket>>,
     /// Requests are told apart by it: no two processes count alike.
@@ -68,6 +70,7 @@ impl App {
         let settings = engine.settings().http.clone();
         App {
             tokens: Tokens::new(&engine.settings().data_dir),
+            mcp: super::mcp::door(&handle),
             permits: Arc::new(Semaphore::new(settings.max_requests)),
             rates: Mutex::default(),
             seed: RandomState::new().hash_one(std::process::id()),

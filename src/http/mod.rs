@@ -17,7 +17,7 @@
 //! | `extract` | a request's parts, typed |
 //! | `openapi` | the document |
 //! | `worktrees` | which worktrees a session sees |
-//! | `search`, `tree`, `checkpoints`, `remediations`, `databases`, `metrics`, `health` | the routes |
+//! | `search`, `tree`, `checkpoints`, `remediations`, `databases`, `metrics`, `mcp`, `health` | the routes |
 
 mod checkpoints;
 mod databases;
@@ -26,6 +26,7 @@ mod extract;
 mod gate;
 mod health;
 mod hosts;
+mod mcp;
 mod metrics;
 mod openapi;
 mod remediations;
@@ -98,6 +99,7 @@ fn open_routes() -> OpenApiRouter<Arc<App>> {
 fn session_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(search::search))
+        .routes(routes!(mcp::mcp))
         .routes(routes!(metrics::metrics))
         .routes(routes!(tree::status))
         .routes(routes!(tree::index))

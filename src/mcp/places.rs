@@ -1,6 +1,6 @@
 //! Which worktrees a call is about. A worktree that may not be seen is one that is not there.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::access::Access;
@@ -52,12 +52,14 @@ impl Places {
 
     /// A file by its path in a worktree, or by its absolute path.
     pub(super) fn file(&self, path: &str, worktree: Option<&str>) -> Result<(Workspace, RepoPath), Failure> {
-        if Path::new(path).is_absolute() && worktree.is_none() {
-            let (workspace, path) =
-                Workspace::open_for_file(&self.engine, Path::new(path)).map_err(failure)?;
-            return Ok((self.seen(workspace)?, path));
+        let absolute = Path::new(path).is_absolute() && worktree.is_none();
+        if absolute && self.access.roots().is_none() {
+            return Workspace::open_for_file(&self.engine, Path::new(path)).map_err(failure);
         }
-        let workspace = self.one(worktree)?;
+        let workspace = match absolute {
+            true => self.open(Path::new(path))?,
+            false => self.one(worktree)?,
+        };
         let root = workspace.root().as_path();
         let inside = Path::new(path).strip_prefix(root).ok().and_then(Path::to_str).unwrap_or(path);
         match RepoPath::new(inside.trim_start_matches("./")) {
@@ -105,26 +107,27 @@ impl Places {
             Some(base) => base.join(name),
             None => PathBuf::from(name),
         };
-        // Not below some worktree that was not meant.
-        match path.is_absolute() && path.is_dir() {
+        // Not below some worktree that was not meant; what is there is not looked at for those
+        // who may not know.
+        match path.is_absolute() && (self.access.roots().is_some() || path.is_dir()) {
             true => self.open(&path),
             false => Err(self.missing(&format!("there is no worktree {name:?}"))),
         }
     }
 
+    /// The worktree that a path is in. Where not all may be seen the path alone decides: what is
+    /// there, and what is wrong with it, is nobody's business who may not see it.
     fn open(&self, path: &Path) -> Result<Workspace, Failure> {
-        match self.engine.open(path) {
-            Ok(workspace) => self.seen(workspace),
-            // What is there, and what is wrong with it, is nobody's business who may not see it.
-            Err(_) if self.access.roots().is_some() => Err(self.missing(&no_worktree(path))),
-            Err(error) => Err(failure(error)),
-        }
-    }
-
-    fn seen(&self, workspace: Workspace) -> Result<Workspace, Failure> {
+        let Some(roots) = self.access.roots() else { return self.engine.open(path).map_err(failure) };
+        let climbs = path.components().any(|component| component == Component::ParentDir);
+        let around = roots.iter().filter(|root| !climbs && path.starts_with(root));
+        let root = around.max_by_key(|root| root.as_os_str().len());
+        let root = root.ok_or_else(|| self.missing(&format!("there is no worktree {:?}", path.display())))?;
+        let workspace = self.engine.open(root).map_err(failure)?;
         match self.access.sees(workspace.root().as_path()) {
             true => Ok(workspace),
-            false => Err(self.missing(&no_worktree(workspace.root().as_path()))),
+            // Since its root was listed something else has taken its place.
+            false => Err(self.missing(&format!("there is no worktree {:?}", path.display()))),
         }
     }
 
@@ -157,8 +160,4 @@ impl Places {
         };
         Failure { message: message.to_owned(), hint: Some(hint), code: FailureCode::NotFound }
     }
-}
-
-fn no_worktree(path: &Path) -> String {
-    format!("there is no worktree {:?}", path.display().to_string())
 }

@@ -148,6 +148,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "daemon",
             "engine",
             "id",
+            "mcp",
             "memory",
             "path",
             "search",
@@ -226,7 +227,7 @@ const ONLY: &[(&str, &[&str], &str)] = &[
     ),
     (
         r"\.(?:route|nest)(?:_service)?\(",
-        &["mcp"],
+        &[],
         "a route is in the OpenAPI document, and so in the denial test",
     ),
     (r"\bpub trait (?:Store|Embedder)\b", &["store", "embed"], "each contract has one home"),

@@ -102,6 +102,7 @@ fn rows() -> Vec<Row> {
             200,
         ),
         row("delete", "/v1/remediations/{id}", Write, SharedMemory, "", None, 204),
+        row("post", "/mcp", Read, Session, "", Some(call("index_status", json!({}))), 200),
         row("get", "/metrics", Read, Machine, "", None, 200),
         row("get", "/v1/databases", Admin, Machine, "", None, 200),
         row(
@@ -116,6 +117,25 @@ fn rows() -> Vec<Row> {
         row("get", "/v1/databases/{name}", Admin, Machine, "", None, 200),
         row("delete", "/v1/databases/{name}", Admin, Machine, "", None, 204),
     ]
+}
+
+/// A call of a tool.
+fn call(tool: &str, arguments: Value) -> Value {
+    let params = json!({"name": tool, "arguments": arguments});
+    json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params})
+}
+
+/// What each tool is given to be about a worktree; one without a row here fails.
+fn arguments(tool: &str) -> Value {
+    match tool {
+        "search_code" => json!({"query": "part_0", "worktree": "ROOT"}),
+        "read_code" => json!({"path": "ROOT/src/part_0.rs"}),
+        "index_status" => json!({"worktree": "ROOT"}),
+        "find_memory" => json!({"query": "kept", "worktree": "ROOT"}),
+        "save_checkpoint" => json!({"summary": "s", "worktree": "ROOT"}),
+        "record_remediation" => json!({"error": "E", "solution": "S", "worktree": "ROOT"}),
+        other => panic!("the tool {other} has no row in the denial test"),
+    }
 }
 
 /// Open to everybody.
@@ -305,6 +325,48 @@ fn who_may_not_is_refused_everywhere_and_nothing_tells_of_what_is_there() {
             let reply = row.send(&server, Some(&restricted), &ids);
             assert_eq!((reply.status, &*reply.code()), (403, "forbidden"), "{}", what("one project's"));
         }
+    }
+    // Every tool of the agents' door, too.
+    let list = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}});
+    let tools = |token: &str| -> Vec<String> {
+        let list = server.ask(token, "POST", "/mcp?memory=true", Some(&list)).json();
+        let tools = list["result"]["tools"].as_array().expect("tools").iter();
+        tools.map(|tool| tool["name"].as_str().expect("a name").to_owned()).collect()
+    };
+    let of = |tool: &str, ids: &Ids| -> Value {
+        let text = call(tool, arguments(tool)).to_string().replace("ROOT", &ids.root);
+        serde_json::from_str(&text).expect("JSON")
+    };
+    let told = |reply: Reply, ids: &Ids| {
+        let answer = reply.json();
+        let said = answer["result"]["content"][0]["text"].as_str().unwrap_or_default();
+        (answer["result"]["isError"] == true, said.replace(&ids.root, "ROOT"))
+    };
+    let known = tools(admin);
+    for tool in &known {
+        let what = |who: &str| format!("{who}: {tool}");
+        let good = server.ask(admin, "POST", "/mcp?memory=true", Some(&of(tool, &ids)));
+        let (failed, said) = told(good, &ids);
+        // A remediation is of no worktree.
+        assert!(!failed || tool == "record_remediation", "{}: {said}", what("the administrator"));
+        for stranger in &strangers {
+            let ask = |ids| told(server.ask(stranger, "POST", "/mcp?memory=true", Some(&of(tool, ids))), ids);
+            let (failed, said) = ask(&ids);
+            assert!(
+                failed && !said.contains(mine.to_str().expect("UTF-8")),
+                "{}: {said}",
+                what("a stranger")
+            );
+            assert_eq!(said, ask(&nowhere).1, "{}", what("a stranger"));
+        }
+    }
+    let writing: Vec<&String> =
+        known.iter().filter(|tool| !tools(&by_role[&Role::Read]).contains(tool)).collect();
+    assert_eq!(writing, ["save_checkpoint", "record_remediation"]);
+    for tool in writing {
+        let refused =
+            server.ask(&by_role[&Role::Read], "POST", "/mcp?memory=true", Some(&of(tool, &ids))).json();
+        assert_eq!(refused["error"]["code"], -32602, "{tool}: {refused}");
     }
     let nothing = server.send("GET", "/v1/nothing", &[], None);
     assert_eq!(nothing.status, 401, "who has no token learns nothing of routes");
