@@ -22,6 +22,7 @@ mod model;
 mod once;
 mod openapi;
 mod output;
+mod page;
 mod registry;
 mod remove;
 mod search;
@@ -125,6 +126,7 @@ enum Command {
     Db(db::Db),
     Service(service::Service),
     Token(token::Token),
+    Page(page::Page),
     Model(model::Model),
     Config(config::Config),
     Dashboard(dashboard::Dashboard),
@@ -197,6 +199,7 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         Command::Service(command) => command.run(engine.settings(), &flags),
         Command::Model(command) => command.run(engine.settings()),
         Command::Token(command) => command.run(&engine),
+        Command::Page(command) => command.run(&engine),
         Command::Config(_)
         | Command::Dashboard(_)
         | Command::Completions(_)

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::main_loop::{Event, Question};
 use super::protocol::Reply;
@@ -32,19 +32,30 @@ use crate::wire::{
 pub struct Handle {
     engine: Arc<RwLock<Arc<Engine>>>,
     events: mpsc::UnboundedSender<Event>,
+    changes: watch::Sender<()>,
     /// Where HTTP is spoken; told once.
     http: Arc<OnceLock<String>>,
 }
 
 impl Handle {
-    pub(super) fn new(engine: Arc<Engine>, events: mpsc::UnboundedSender<Event>) -> Handle {
-        Handle { engine: Arc::new(RwLock::new(engine)), events, http: Arc::default() }
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        events: mpsc::UnboundedSender<Event>,
+        changes: watch::Sender<()>,
+    ) -> Handle {
+        Handle { engine: Arc::new(RwLock::new(engine)), events, changes, http: Arc::default() }
     }
 
     /// Says in the status where HTTP is spoken.
     pub fn listens_at(&self, url: String) {
         // There is one such door.
         let _ = self.http.set(url);
+    }
+
+    /// Hears of it whenever the status may be another one: an edit was seen, a run began, goes on
+    /// (twice a second at most) or ended, the registry or the configuration was read.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// The engine of now: a reload makes another.

@@ -26,6 +26,8 @@ const LOOK_TEXTS: u64 = 64;
 const PRESSURE_EVERY: Duration = Duration::from_secs(5);
 /// Between two reports of progress.
 const REPORT_EVERY: Duration = Duration::from_millis(100);
+/// The same to whoever only looks on.
+const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// What a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub(super) struct Job {
     pub watcher: Arc<Mutex<Watcher>>,
     pub settings: WatchSettings,
     pub state: Arc<RunState>,
+    /// Told when the state is another one.
+    pub changes: watch::Sender<()>,
 }
 
 /// Digest of HEAD and a listing.
@@ -169,6 +173,7 @@ fn attempt(job: Job) -> Result<Report, EngineError> {
     let mut vectors_at_first = None;
     let mut checked = Instant::now();
     let mut reported = Instant::now();
+    let mut told = Instant::now();
     let outcome = workspace.run(job.run, vectors, &mut |progress| {
         let mut stop = state.stop.load(Ordering::Relaxed);
         match progress {
@@ -195,6 +200,10 @@ fn attempt(job: Job) -> Result<Report, EngineError> {
                     stop |= pressure::reason(&job.settings).is_some();
                 }
             }
+        }
+        if told.elapsed() >= TELL_EVERY {
+            told = Instant::now();
+            job.changes.send_replace(());
         }
         if ordered && reported.elapsed() >= REPORT_EVERY {
             reported = Instant::now();

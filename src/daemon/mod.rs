@@ -148,9 +148,10 @@ async fn main(
     let mut hang_up = signal(SignalKind::hangup())?;
     let (events, mut next) = mpsc::unbounded_channel();
     let watcher = watcher(&engine, &start, events.clone());
-    let mut daemon = Daemon::new(Arc::clone(&engine), watcher, events.clone());
+    let changes = watch_channel::Sender::new(());
+    let mut daemon = Daemon::new(Arc::clone(&engine), watcher, events.clone(), changes.clone());
     let shared = Shared {
-        handle: Handle::new(engine, events.clone()),
+        handle: Handle::new(engine, events.clone(), changes),
         flags: start.flags,
         log: start.log,
         verbosity: start.verbosity,

@@ -15,14 +15,14 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, Method};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate as _};
 use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{Instrument as _, field};
 
 use super::server::Local;
-use super::{ApiError, ErrorCode, hosts};
+use super::{ApiError, ErrorCode, events, hosts};
 use crate::config::HttpSettings;
 use crate::daemon::Handle;
 use crate::engine::Engine;
@@ -36,6 +36,10 @@ pub(super) struct App {
     pub(super) settings: HttpSettings,
     pub(super) tokens: Tokens,
     pub(super) mcp: HttpDoor,
+    /// Says that the door is closing.
+    pub(super) closing: watch::Receiver<bool>,
+    /// Those who are told of changes.
+    pub(super) listeners: Arc<Semaphore>,
     permits: Arc<Semaphore>,
     rates: Mutex<HashMap<String, Bucket>>,
     /// Requests are told apart by it: no two processes count alike.
@@ -65,12 +69,14 @@ const MAX_BUCKETS: usize = 1024;
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl App {
-    pub(super) fn new(handle: Handle) -> App {
+    pub(super) fn new(handle: Handle, closing: watch::Receiver<bool>) -> App {
         let engine = handle.engine();
         let settings = engine.settings().http.clone();
         App {
             tokens: Tokens::new(&engine.settings().data_dir),
             mcp: super::mcp::door(&handle),
+            closing,
+            listeners: Arc::new(Semaphore::new(events::MAX_LISTENERS)),
             permits: Arc::new(Semaphore::new(settings.max_requests)),
             rates: Mutex::default(),
             seed: RandomState::new().hash_one(std::process::id()),

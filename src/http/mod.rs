@@ -17,11 +17,14 @@
 //! | `extract` | a request's parts, typed |
 //! | `openapi` | the document |
 //! | `worktrees` | which worktrees a session sees |
+//! | `page` | the status page |
+//! | `events` | the status whenever it changes |
 //! | `search`, `tree`, `checkpoints`, `remediations`, `databases`, `metrics`, `mcp`, `health` | the routes |
 
 mod checkpoints;
 mod databases;
 mod error;
+mod events;
 mod extract;
 mod gate;
 mod health;
@@ -29,6 +32,7 @@ mod hosts;
 mod mcp;
 mod metrics;
 mod openapi;
+mod page;
 mod remediations;
 mod search;
 mod server;
@@ -69,7 +73,7 @@ pub async fn serve(handle: Handle, closing: watch::Receiver<bool>) {
 
 /// The same with further routes.
 pub async fn serve_with(handle: Handle, closing: watch::Receiver<bool>, mounts: Mounts) {
-    let app = Arc::new(App::new(handle));
+    let app = Arc::new(App::new(handle, closing.clone()));
     let routes = router(&app, mounts);
     if let Err(problem) = server::serve(&app, routes, closing).await {
         tracing::warn!("no HTTP: {problem}");
@@ -93,6 +97,9 @@ fn open_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(openapi::openapi))
+        .routes(routes!(page::page))
+        .routes(routes!(page::style))
+        .routes(routes!(page::script))
 }
 
 /// Routes that need one.
@@ -102,6 +109,7 @@ fn session_routes() -> OpenApiRouter<Arc<App>> {
         .routes(routes!(mcp::mcp))
         .routes(routes!(metrics::metrics))
         .routes(routes!(tree::status))
+        .routes(routes!(events::events))
         .routes(routes!(tree::index))
         .routes(routes!(tree::explain))
         .routes(routes!(tree::file))

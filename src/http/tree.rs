@@ -101,6 +101,11 @@ pub(super) async fn status(
     State(app): State<Arc<App>>,
     Extension(session): Extension<Session>,
 ) -> Result<Json<Status>, ApiError> {
+    Ok(Json(seen(&app, session).await?))
+}
+
+/// The status as far as a session may see it.
+pub(super) async fn seen(app: &App, session: Session) -> Result<Status, ApiError> {
     let mut status = app.handle.status().await?;
     let (engine, all) = (app.engine(), session.sees_the_machine());
     let seen = blocking(move || Worktrees::of(&session, &engine.settings().data_dir)).await?;
@@ -113,7 +118,7 @@ pub(super) async fn status(
             daemon.watches = Default::default();
         }
     }
-    Ok(Json(status))
+    Ok(status)
 }
 
 /// Bring the index of a worktree up to date.

@@ -130,6 +130,14 @@ impl Tokens {
         }
     }
 
+    /// Whether the token of a session still opens one at `now`: it was neither revoked nor has it
+    /// expired, and the tokens can be read.
+    pub fn holds(&self, session: &Session, now: u64) -> bool {
+        let same = |record: &Arc<TokenRecord>| **record == *session.record;
+        let expired = session.record.expires_at.is_some_and(|expiry| expiry <= now);
+        !expired && self.records().is_ok_and(|records| records.iter().any(same))
+    }
+
     /// Whether they can be read.
     pub fn check(&self) -> Result<(), TokensError> {
         self.records().map(drop)

@@ -304,7 +304,7 @@ fn shown(path: &Path) -> String {
 
 /// All sources that people write: Rust, scripts, benchmarks.
 fn sources() -> Vec<PathBuf> {
-    let mut all = files("src", &["rs"]);
+    let mut all = files("src", &["rs", "html", "css", "js"]);
     all.extend(files("tests", &["rs"]));
     all.extend(files("benches", &["rs", "py", "md"]));
     all.extend(files("queries", &["scm"]));

@@ -68,6 +68,8 @@ pub(super) enum Question {
 pub(super) struct Daemon {
     engine: Arc<Engine>,
     events: mpsc::UnboundedSender<Event>,
+    /// Whoever looks on hears of it when there is something new to see.
+    changes: watch::Sender<()>,
     queue: Queue,
     tracked: BTreeMap<AbsPath, Tracked>,
     /// Registered worktrees that are not kept now, for the status.
@@ -96,10 +98,16 @@ struct Running {
 }
 
 impl Daemon {
-    pub(super) fn new(engine: Arc<Engine>, watcher: Watcher, events: mpsc::UnboundedSender<Event>) -> Daemon {
+    pub(super) fn new(
+        engine: Arc<Engine>,
+        watcher: Watcher,
+        events: mpsc::UnboundedSender<Event>,
+        changes: watch::Sender<()>,
+    ) -> Daemon {
         Daemon {
             engine,
             events,
+            changes,
             queue: Queue::default(),
             tracked: BTreeMap::new(),
             others: Vec::new(),
@@ -134,6 +142,8 @@ impl Daemon {
 
     pub(super) fn handle(&mut self, event: Event) {
         let now = Instant::now();
+        // A question changes nothing: what it orders tells when it begins.
+        let changes = !matches!(event, Event::Asked(_));
         match event {
             Event::Notice(notice) => self.notice(notice, now),
             Event::RegistryChanged => self.worktrees_changed(now),
@@ -147,6 +157,9 @@ impl Daemon {
                     running.state.stop();
                 }
             }
+        }
+        if changes {
+            self.changes.send_replace(());
         }
     }
 
@@ -349,6 +362,9 @@ impl Daemon {
             return false;
         }
         self.paused = pressure::reason(&self.engine.settings().watch).map(|why| (why, now + PRESSURE_EVERY));
+        if self.paused.is_some() {
+            self.changes.send_replace(());
+        }
         self.paused.is_none()
     }
 

@@ -180,6 +180,7 @@ impl Daemon {
                         let _ = order.reply.send(Reply::Failed(failure.clone()));
                     }
                     self.failed(root, waiting, Failed::Error(error), now);
+                    self.changes.send_replace(());
                     return false;
                 }
             },
@@ -208,11 +209,13 @@ impl Daemon {
             watcher: Arc::clone(&self.watcher),
             settings: self.engine.settings().watch.clone(),
             state: Arc::clone(&state),
+            changes: self.changes.clone(),
         };
         let ordered = !job.replies.is_empty();
         let job = Job { settled: job.settled.filter(|_| !ordered), ..job };
         let changed_at = waiting.as_ref().and_then(Waiting::changed_at);
         self.running = Some(Running { root: root.clone(), kind, ordered, began: now, changed_at, state });
+        self.changes.send_replace(());
         let (events, root) = (self.events.clone(), root.clone());
         tokio::task::spawn_blocking(move || {
             let began = Instant::now();

@@ -72,6 +72,7 @@ fn rows() -> Vec<Row> {
             200,
         ),
         row("get", "/v1/status", Read, Session, "", None, 200),
+        row("get", "/v1/events", Read, Session, "?seconds=0", None, 200),
         row("post", "/v1/index", Write, Worktree, "", Some(json!({"worktree": "ROOT", "wait": true})), 200),
         row("get", "/v1/explain", Read, Worktree, file, None, 200),
         row("get", "/v1/file", Read, Worktree, file, None, 200),
@@ -139,7 +140,14 @@ fn arguments(tool: &str) -> Value {
 }
 
 /// Open to everybody.
-const OPEN: [(&str, &str); 3] = [("get", "/healthz"), ("get", "/readyz"), ("get", "/v1/openapi.json")];
+const OPEN: [(&str, &str); 6] = [
+    ("get", "/healthz"),
+    ("get", "/readyz"),
+    ("get", "/v1/openapi.json"),
+    ("get", "/"),
+    ("get", "/page.css"),
+    ("get", "/page.js"),
+];
 
 /// The ids that routes with a place for one are asked with.
 struct Ids {

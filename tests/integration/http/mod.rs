@@ -4,10 +4,12 @@
 //! |---|---|
 //! | `denial` | every route of the OpenAPI document × everybody who may not |
 //! | `routes` | what is answered to whoever may ask |
+//! | `page` | the status page's files, its address, and the events that it lives on |
 //! | `limits` | too much, too slow, too many, not HTTP at all: the daemon lives and indexes |
 
 mod denial;
 mod limits;
+mod page;
 mod routes;
 
 use std::io::{Read as _, Write as _};
