@@ -66,6 +66,7 @@ mod tests {
             pass_data_dir: true,
             config: None,
             model_dir: Some(Path::new("/models")),
+            other_machines: false,
         };
         let plist = plist(&program).unwrap();
         for line in [

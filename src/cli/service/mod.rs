@@ -18,7 +18,7 @@ use clap::{Args, Subcommand};
 use super::error::CliError;
 use super::registry::shown;
 use super::{EXIT_NOTHING, EXIT_OK, output};
-use crate::config::{Flags, Settings, load_without_environment, named_file};
+use crate::config::{Flags, Settings, StoreSettings, load_without_environment, named_file};
 use crate::state_dir::{create_private_dir, write_atomic};
 
 /// Make the daemon a service that starts with you.
@@ -62,6 +62,8 @@ struct Program<'a> {
     config: Option<&'a Path>,
     /// Model directory, where a service would choose another by itself.
     model_dir: Option<&'a Path>,
+    /// Whether the configuration has it speak with other machines.
+    other_machines: bool,
 }
 
 impl Program<'_> {
@@ -134,6 +136,10 @@ fn content(settings: &Settings, flags: &Flags, namespaces: bool) -> Result<Strin
         pass_data_dir: by_itself.data_dir != settings.data_dir,
         config: config.as_deref(),
         model_dir: Some(settings.embed.model_dir.as_path()).filter(|dir| *dir != by_itself.embed.model_dir),
+        // By the file alone: what only this shell's environment says, the service never hears of.
+        other_machines: matches!(by_itself.store, StoreSettings::Qdrant(_))
+            || by_itself.traces.endpoint.is_some()
+            || by_itself.http.listen.is_some_and(|address| !address.ip().is_loopback()),
     };
     let content = match cfg!(target_os = "macos") {
         true => launchd::plist(&program),

@@ -18,6 +18,9 @@ const NEED_NAMESPACES: &[&str] = &[
     "CapabilityBoundingSet",
 ];
 
+/// Settings that keep a service on its machine.
+const ALONE: &[&str] = &["IPAddressDeny", "IPAddressAllow"];
+
 /// The unit for this program; `namespaces` says whether user namespaces can be had. The
 /// error names the path that a unit cannot hold.
 pub(super) fn unit(program: &Program<'_>, namespaces: bool) -> Result<String, String> {
@@ -34,6 +37,7 @@ pub(super) fn unit(program: &Program<'_>, namespaces: bool) -> Result<String, St
                 let data_dir = super::utf8(program.data_dir)?;
                 text.push_str(&format!("ReadWritePaths={}", quoted(data_dir, false)));
             }
+            key if ALONE.contains(&key) && program.other_machines => continue,
             key if NEED_NAMESPACES.contains(&key) && !namespaces => continue,
             "TimeoutStartSec" => {
                 text.push_str(line);
@@ -78,6 +82,7 @@ mod tests {
             pass_data_dir: false,
             config: None,
             model_dir: None,
+            other_machines: false,
         }
     }
 
@@ -97,6 +102,11 @@ mod tests {
         assert_eq!(unit.lines().count(), TEMPLATE.lines().count());
         let without = super::unit(&program("/usr/bin/indexer"), false).unwrap();
         assert_eq!(without.lines().count() + NEED_NAMESPACES.len(), unit.lines().count());
+        let program = Program { other_machines: true, ..program("/usr/bin/indexer") };
+        let open = super::unit(&program, true).unwrap();
+        let left_out: Vec<&str> =
+            unit.lines().filter(|line| !open.lines().any(|kept| kept == *line)).collect();
+        assert_eq!(left_out, ["IPAddressDeny=any", "IPAddressAllow=localhost"]);
     }
 
     #[test]
