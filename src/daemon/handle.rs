@@ -301,7 +301,7 @@ fn code(error: &EngineError) -> FailureCode {
         | EngineError::Catalogue(CatalogueError::Store(error))
         | EngineError::Memory(MemoryError::Store(error)) => code_of_store(error),
         EngineError::Search(error) | EngineError::Memory(MemoryError::Search(error)) => match error {
-            SearchError::EmptyQuery => FailureCode::Invalid,
+            SearchError::EmptyQuery | SearchError::Operator(_) => FailureCode::Invalid,
             SearchError::NoDense { .. } | SearchError::Embed { .. } => FailureCode::Unavailable,
             SearchError::Store(error) => code_of_store(error),
         },

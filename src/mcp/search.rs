@@ -248,7 +248,7 @@ fn why(hit: &Hit) -> Vec<&'static str> {
     let all = [
         (reason("symbol"), "name"),
         (reason("symbol_words") && !reason("symbol"), "words of its name"),
-        (reason("path") || reason("file_name"), "path"),
+        (reason("path") || reason("path_words"), "path"),
         (leg("lexical"), "words"),
         (leg("text") || leg("code"), "meaning"),
     ];

@@ -27,6 +27,8 @@ pub enum Role {
     Vendored,
     /// Kept for older callers or platforms.
     Compatibility,
+    /// Types and signatures of code that is elsewhere: `.d.ts`, `.pyi`.
+    Declaration,
 }
 
 impl Role {
@@ -42,6 +44,7 @@ impl Role {
             Role::Generated => "generated",
             Role::Vendored => "vendored",
             Role::Compatibility => "compatibility",
+            Role::Declaration => "declaration",
         }
     }
 
@@ -78,6 +81,9 @@ impl Role {
             || matches!(stem, "compat" | "_compat" | "legacy" | "deprecated" | "polyfill" | "polyfills")
         {
             return Role::Compatibility;
+        }
+        if name.ends_with(".d.ts") || name.ends_with(".pyi") {
+            return Role::Declaration;
         }
         if is_configuration(language) { Role::Configuration } else { Role::Source }
     }

@@ -19,15 +19,19 @@ use crate::store::{Filter, StoreError};
 
 pub mod exact;
 pub mod fusion;
+pub mod kind;
 pub mod location;
 pub mod outline;
 pub mod query;
 pub mod ranking;
+mod restriction;
 mod searcher;
 pub mod snippet;
+pub mod syntax;
 pub mod verification;
 
-pub use query::{MAX_QUERY_BYTES, Query, QueryKind};
+pub use kind::QueryKind;
+pub use query::{MAX_QUERY_BYTES, Query};
 pub use ranking::{Reason, Weights};
 pub use searcher::{Place, Searcher};
 pub use snippet::Snippet;
@@ -120,12 +124,19 @@ pub enum LegName {
     Dense(Leg),
     /// Names of the query as symbols.
     Symbol,
+    /// Files of the query.
+    Path,
 }
 
 impl LegName {
     /// All of them.
-    pub const ALL: [LegName; 4] =
-        [LegName::Lexical, LegName::Dense(Leg::Text), LegName::Dense(Leg::Code), LegName::Symbol];
+    pub const ALL: [LegName; 5] = [
+        LegName::Lexical,
+        LegName::Dense(Leg::Text),
+        LegName::Dense(Leg::Code),
+        LegName::Symbol,
+        LegName::Path,
+    ];
 
     /// Stable name.
     pub fn name(self) -> &'static str {
@@ -133,6 +144,7 @@ impl LegName {
             LegName::Lexical => "lexical",
             LegName::Dense(leg) => leg.name(),
             LegName::Symbol => "symbol",
+            LegName::Path => "path",
         }
     }
 }
@@ -217,6 +229,9 @@ pub enum SearchError {
     /// Nothing to look for.
     #[error("the query is empty: give a name, a question or an error message")]
     EmptyQuery,
+    /// An operator of the query has a value that is not known.
+    #[error(transparent)]
+    Operator(#[from] syntax::UnknownLanguage),
     /// Dense search was asked for, and no dense leg can answer.
     #[error(
         "dense search is not possible: {reason}; use `--mode hybrid` or `--mode lexical` to search without it"

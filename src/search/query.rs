@@ -4,35 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
-use crate::language::Language;
 use crate::lexical;
-use crate::path::RepoPath;
+use crate::search::kind::{QueryKind, kind_of};
+use crate::search::syntax::{self, Marks, UnknownLanguage};
 
 /// The longest query that is read; the rest is ignored. A pasted log would
 /// otherwise cost more than it tells.
 pub const MAX_QUERY_BYTES: usize = 4096;
-
-/// The kind of a query; it sets how much each leg counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum QueryKind {
-    /// Names only: `StaticModel`, `Router::nest`, `src/router.ts`.
-    Symbol,
-    /// A short question or description: "how are routes stored".
-    Question,
-    /// A change request, a commit message, an error report: the place to change is wanted.
-    Change,
-}
-
-impl QueryKind {
-    /// Stable name.
-    pub fn name(self) -> &'static str {
-        match self {
-            QueryKind::Symbol => "symbol",
-            QueryKind::Question => "question",
-            QueryKind::Change => "change",
-        }
-    }
-}
 
 /// Parts of a repository that a query names, and so wants to see undemoted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,8 +30,10 @@ pub struct Wants {
 /// A query, analysed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Query {
-    /// The text, trimmed and cut to [`MAX_QUERY_BYTES`].
+    /// The text without operators, trimmed and cut to [`MAX_QUERY_BYTES`].
     pub text: String,
+    /// Operators, quoted text and places in files.
+    pub marks: Marks,
     /// Kind.
     pub kind: QueryKind,
     /// BM25 terms with weights.
@@ -63,6 +43,8 @@ pub struct Query {
     /// Names as written that can only be names: `camelCase`, `snake_case`,
     /// `a::b` (its last part), quoted or called ones.
     pub names: Vec<String>,
+    /// Names with what they are in, as written: `Router::nest` is (`Router`, `nest`).
+    pub members: Vec<(String, String)>,
     /// Lower-case names that the words may stand for: "request parser" →
     /// `requestparser`, `request_parser`.
     pub guesses: Vec<String>,
@@ -73,11 +55,23 @@ pub struct Query {
 }
 
 impl Query {
-    /// Analyses `text`.
+    /// Analyses `text`, in which operators are text as any other.
     pub fn new(text: &str) -> Query {
         let text = cut(text.trim(), MAX_QUERY_BYTES);
-        let mut names = Vec::new();
-        let mut paths = Vec::new();
+        Query::of(syntax::plain(text))
+    }
+
+    /// Analyses `text` with its operators.
+    ///
+    /// # Errors
+    /// [`UnknownLanguage`].
+    pub fn parse(text: &str) -> Result<Query, UnknownLanguage> {
+        syntax::read(cut(text.trim(), MAX_QUERY_BYTES)).map(Query::of)
+    }
+
+    fn of(marks: Marks) -> Query {
+        let text = marks.text.as_str();
+        let (mut names, mut members, mut paths) = (Vec::new(), Vec::new(), Vec::new());
         let mut words: Vec<String> = Vec::new();
         let mut tokens = 0;
         for token in text.split_whitespace() {
@@ -89,12 +83,19 @@ impl Query {
                 continue;
             }
             tokens += 1;
-            if is_path(token) {
-                paths.push(token.to_owned());
+            let path = file_part(token);
+            let named = path.split('.').next().is_some_and(|stem| stem.len() > 1);
+            if syntax::is_file(path) && named && !token.contains("::") {
+                paths.push(path.to_owned());
             } else {
                 let last = token.rsplit(['.', ':', '#', '/']).next().unwrap_or(token);
                 if is_identifier(last) && (quoted || called || is_compound_name(token)) {
                     names.push(last.to_owned());
+                    let before = token[..token.len() - last.len()].trim_end_matches(['.', ':', '#']);
+                    let container = before.rsplit(['.', ':', '#', '/']).next().unwrap_or(before);
+                    if before.len() + last.len() < token.len() && is_identifier(container) {
+                        members.push((container.to_owned(), last.to_owned()));
+                    }
                 }
             }
             for word in token.split(|c: char| !c.is_alphanumeric() && c != '_') {
@@ -104,7 +105,7 @@ impl Query {
                 }
             }
         }
-        let kind = kind_of(text, tokens, names.len() + paths.len());
+        let kind = kind_of(&marks, tokens, names.len(), paths.len());
         if kind == QueryKind::Symbol && names.is_empty() {
             names.extend(
                 text.split(|c: char| !c.is_alphanumeric() && c != '_')
@@ -112,7 +113,15 @@ impl Query {
                     .map(str::to_owned),
             );
         }
-        let terms = lexical::query_terms(text);
+        let mut terms = lexical::query_terms(text);
+        if kind == QueryKind::Error {
+            // Of this run, not of the text in the code: times, sizes, addresses, ids.
+            let value = |term: &str| {
+                term.bytes().all(|b| b.is_ascii_digit())
+                    || (term.len() > 7 && term.bytes().all(|b| b.is_ascii_hexdigit()))
+            };
+            terms.iter_mut().filter(|(term, _)| value(term)).for_each(|(_, weight)| *weight *= VALUE_WEIGHT);
+        }
         let weights = terms.iter().filter(|(term, _)| !STOP_TERMS.contains(term)).cloned().collect();
         Query {
             text: text.to_owned(),
@@ -121,10 +130,27 @@ impl Query {
             weights,
             guesses: guesses(&words, kind),
             names: distinct(names),
+            members,
             paths: distinct(paths),
             wants: wants(&words),
+            marks,
         }
     }
+}
+
+/// Weight of concrete values in a message.
+const VALUE_WEIGHT: f32 = 0.2;
+
+/// `a/b.rs:12:5` → `a/b.rs`.
+fn file_part(token: &str) -> &str {
+    let mut path = token.split(['(', '#']).next().unwrap_or(token);
+    while let Some((before, digits)) = path.rsplit_once(':') {
+        if digits.is_empty() || !digits.bytes().all(|b| b.is_ascii_digit()) {
+            break;
+        }
+        path = before;
+    }
+    path
 }
 
 fn cut(text: &str, bytes: usize) -> &str {
@@ -161,150 +187,6 @@ fn is_compound_name(token: &str) -> bool {
     let underscored =
         token.trim_matches('_').contains('_') || (token.starts_with("__") && token.ends_with("__"));
     inner_capital || acronym_then_word || joined || underscored
-}
-
-/// A path, or a file name with an extension of a known language.
-fn is_path(token: &str) -> bool {
-    let Some(path) = RepoPath::new(token.trim_start_matches("./")) else { return false };
-    let extension = path.extension().is_some_and(|e| e.len() <= 8);
-    let known = extension && Language::of(&path) != Language::Text;
-    known && path.stem().len() > 1 && !token.contains("::")
-}
-
-/// Verbs that open a commit message or an issue's title.
-const CHANGE_VERBS: &[&str] = &[
-    "add",
-    "added",
-    "adds",
-    "adjust",
-    "allow",
-    "always",
-    "avoid",
-    "bump",
-    "change",
-    "changed",
-    "clean",
-    "convert",
-    "correct",
-    "deprecate",
-    "detect",
-    "disable",
-    "do",
-    "don't",
-    "drop",
-    "enable",
-    "ensure",
-    "expose",
-    "export",
-    "extend",
-    "extract",
-    "fix",
-    "fixed",
-    "fixes",
-    "handle",
-    "hide",
-    "honor",
-    "ignore",
-    "implement",
-    "improve",
-    "improved",
-    "increase",
-    "introduce",
-    "keep",
-    "limit",
-    "make",
-    "mark",
-    "merge",
-    "migrate",
-    "move",
-    "never",
-    "optimize",
-    "pass",
-    "prefer",
-    "preserve",
-    "prevent",
-    "provide",
-    "raise",
-    "reduce",
-    "refactor",
-    "remove",
-    "removed",
-    "rename",
-    "replace",
-    "respect",
-    "restore",
-    "return",
-    "revert",
-    "rewrite",
-    "set",
-    "show",
-    "simplify",
-    "skip",
-    "sort",
-    "speed",
-    "split",
-    "stop",
-    "strip",
-    "support",
-    "switch",
-    "treat",
-    "tweak",
-    "unify",
-    "update",
-    "updated",
-    "upgrade",
-    "use",
-    "validate",
-    "warn",
-    "wrap",
-    "write",
-];
-
-/// Words that report something broken.
-const FAULT_WORDS: &[&str] = &[
-    "bug",
-    "crash",
-    "crashes",
-    "exception",
-    "fail",
-    "fails",
-    "failed",
-    "fix",
-    "fixed",
-    "incorrect",
-    "incorrectly",
-    "leak",
-    "panic",
-    "panics",
-    "regression",
-    "traceback",
-    "wrong",
-    "wrongly",
-];
-
-/// More words than this is a report, not a question.
-const LONG_QUERY_WORDS: usize = 24;
-
-fn kind_of(text: &str, tokens: usize, named: usize) -> QueryKind {
-    if tokens > 0 && (tokens == 1 || (tokens <= 3 && named == tokens)) {
-        return QueryKind::Symbol;
-    }
-    let lower = text.to_lowercase();
-    // `scope: subject`, as conventional commits have it.
-    let subject = match lower.split_once(": ") {
-        Some((scope, rest)) if scope.split_whitespace().count() == 1 => rest.trim_start(),
-        _ => lower.as_str(),
-    };
-    let first = subject.split_whitespace().next().unwrap_or_default();
-    let question = ["how", "where", "what", "which", "why", "who", "when", "is", "are", "does", "can"];
-    let asks = question.contains(&first) || text.ends_with('?');
-    let scoped = subject.len() != lower.len();
-    let fault = || subject.split(|c: char| !c.is_alphanumeric()).any(|word| FAULT_WORDS.contains(&word));
-    if tokens > LONG_QUERY_WORDS || (!asks && (scoped || CHANGE_VERBS.contains(&first) || fault())) {
-        QueryKind::Change
-    } else {
-        QueryKind::Question
-    }
 }
 
 /// Words that no name is made of in a query. Short on purpose: `get`, `set`,

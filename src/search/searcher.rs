@@ -6,22 +6,25 @@
 //! best of one that has. Cosines are comparable as they are; BM25 counts a word as rare or
 //! common by its own collection, which is what makes a name count where it is at home.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::embed::{Embedder, Leg};
 use crate::id::{CollectionName, Fingerprint, PointId};
+use crate::lexical;
 use crate::path::AbsPath;
 use crate::search::fusion::{self, Fused, LegRanking};
 use crate::search::ranking::{self, Candidate, Ranked, Weights};
+use crate::search::restriction::restrictions;
 use crate::search::snippet::snippet;
 use crate::search::verification::{Check, Files};
 use crate::search::{
     Answer, Coverage, Hit, LegName, LegState, Mode, PlaceReport, Query, QueryKind, Request, SearchError,
     Timing,
 };
-use crate::store::{Point, Probe, Schema, StoreError};
+use crate::store::{Filter, Point, Probe, Schema, StoreError};
 use crate::tenant::Database;
 
 /// Candidates asked of each leg at least. Deeper than any answer, because the
@@ -103,7 +106,7 @@ impl<'a> Searcher<'a> {
     /// # Errors
     /// [`SearchError::EmptyQuery`], and what a model reports.
     pub fn search(&mut self, request: &Request) -> Result<Answer, SearchError> {
-        let query = Query::new(&request.query);
+        let query = Query::parse(&request.query)?;
         if query.text.is_empty() {
             return Err(SearchError::EmptyQuery);
         }
@@ -133,15 +136,15 @@ impl<'a> Searcher<'a> {
 
         let stage = tracing::info_span!("search.rank").entered();
         let started = Instant::now();
-        let (legs, mut fused) = fuse(&found, &weights);
+        let (legs, mut all) = fuse(&found, &weights);
         if found.len() > 1 {
             let named = legs.iter().position(|leg| *leg == LegName::Symbol);
             let mut place = 0..;
-            fused.retain(|hit| {
+            all.retain(|hit| {
                 place.next() < Some(RULED) || named.is_some_and(|named| hit.ranks[named].is_some())
             });
         }
-        let ranked = rank(&query, &found, &fused, &weights);
+        let ranked = rank(&query, &found, &all, &weights);
         timing.rank = started.elapsed();
         drop(stage);
 
@@ -160,15 +163,23 @@ impl<'a> Searcher<'a> {
             if answer.hits.len() >= request.limit {
                 break;
             }
-            let fused = &fused[place.index];
-            let (at, id) = fused.id;
-            let Some(point) = found[at].as_ref().ok().and_then(|found| found.points.get(&id)) else {
-                continue;
-            };
+            let fused = &all[place.index];
+            let at = fused.id.0;
+            let Some(point) = point_of(&found, fused) else { continue };
             match files[at].check(point) {
                 Check::Gone => answer.dropped += 1,
                 check => {
-                    let hit = hit(&query, point, place, (&legs, fused), check);
+                    let mut hit = hit(&query, point, place, (&legs, fused), check);
+                    let mut parts = Vec::new();
+                    for other in &place.joined {
+                        let Some(point) = point_of(&found, &all[*other]) else { continue };
+                        match files[at].check(point) {
+                            Check::Gone => answer.dropped += 1,
+                            Check::Moved { bytes, lines } => parts.push((lines, bytes, &*point.text)),
+                            Check::Unchanged => parts.push((point.lines, point.bytes.clone(), &*point.text)),
+                        }
+                    }
+                    extend(&mut hit, parts);
                     answer.repaired += u32::from(hit.repaired);
                     answer.hits.push(hit);
                 }
@@ -222,7 +233,17 @@ impl Place<'_> {
         depth: usize,
     ) -> Result<Found, SearchError> {
         let mut plan = self.plan(asked, schema)?;
-        let answers = self.database.search(self.collection, &plan.probes, &request.filter, depth)?;
+        let (filter, after) = restrictions(&request.filter, &asked.query.marks)?;
+        let depth = if after.is_some() { depth.saturating_mul(3) } else { depth };
+        let mut answers = self.database.search(self.collection, &plan.probes, &filter, depth)?;
+        if let Some((probe, paths)) = files_probe(asked).filter(|_| filter.paths.is_empty()) {
+            let filter = Filter { paths, ..filter.clone() };
+            answers.extend(self.database.search(self.collection, &[probe], &filter, PATH_DEPTH)?);
+            plan.legs.push(LegName::Path);
+        }
+        if let Some(after) = after {
+            answers.iter_mut().for_each(|hits| hits.retain(|hit| after.passes(&hit.point)));
+        }
         let dense = self.coverage(schema, request.mode)?;
         let mut points = HashMap::new();
         let mut legs = Vec::with_capacity(answers.len());
@@ -301,6 +322,33 @@ impl Place<'_> {
     }
 }
 
+/// Chunks asked of the files that a query names.
+const PATH_DEPTH: usize = 400;
+
+/// Asks for the chunks of the files that the query names: its terms, and theirs, which every
+/// chunk of a file has.
+fn files_probe(asked: &Asked<'_>) -> Option<(Probe, Vec<String>)> {
+    let query = asked.query;
+    let positions = query.marks.positions.iter().map(|at| &at.path);
+    let names: BTreeSet<&str> =
+        query.paths.iter().chain(positions).filter_map(|path| path.rsplit('/').next()).collect();
+    if asked.mode == Mode::Dense || names.is_empty() {
+        return None;
+    }
+    let mut terms = query.terms.clone();
+    for name in &names {
+        let stem = name.rsplit_once('.').map_or(*name, |(stem, _)| stem);
+        for (term, weight) in lexical::query_terms(stem) {
+            if !terms.iter().any(|(known, _)| *known == term) {
+                terms.push((term, weight));
+            }
+        }
+    }
+    let escape = |name: &str| globset::escape(name);
+    let paths = names.iter().flat_map(|name| [escape(name), format!("**/{}", escape(name))]).collect();
+    Some((Probe::Terms(terms), paths))
+}
+
 /// Does `act` with each, some at a time once it has taken longer than `alone`; the results in
 /// their order.
 fn side_by_side<T: Send, R: Send>(items: Vec<T>, alone: Duration, act: impl Fn(T) -> R + Sync) -> Vec<R> {
@@ -376,7 +424,11 @@ fn rank(
             })
             .collect();
         let places = ranking::rank(query, &candidates, weights);
-        ranked.extend(places.into_iter().map(|place| Ranked { index: own[place.index], ..place }));
+        ranked.extend(places.into_iter().map(|place| Ranked {
+            index: own[place.index],
+            joined: place.joined.iter().map(|at| own[*at]).collect(),
+            ..place
+        }));
     }
     if found.len() > 1 {
         let id = |place: &Ranked| fused[place.index].id;
@@ -399,8 +451,41 @@ fn leg_weight(leg: LegName, weights: &Weights) -> f32 {
     match leg {
         LegName::Lexical => weights.lexical,
         LegName::Dense(leg) => weights.dense[leg.index()],
-        LegName::Symbol => 0.0,
+        LegName::Symbol | LegName::Path => 0.0,
     }
+}
+
+fn point_of<'f>(found: &'f [Result<Found, SearchError>], fused: &Fused<Key>) -> Option<&'f Point> {
+    let (at, id) = fused.id;
+    found[at].as_ref().ok().and_then(|found| found.points.get(&id))
+}
+
+/// Adds to `hit` the parts that still stand next to it: lines, bytes, and text.
+fn extend(hit: &mut Hit, parts: Vec<((u32, u32), Range<u32>, &str)>) {
+    if parts.is_empty() {
+        return;
+    }
+    let own = std::mem::take(&mut hit.text);
+    let mut parts = parts;
+    parts.push((hit.lines, hit.bytes.clone(), &own));
+    parts.sort_by_key(|(lines, ..)| *lines);
+    let own_place = parts.iter().position(|(lines, ..)| *lines == hit.lines).unwrap_or_default();
+    let touch = |a: (u32, u32), b: (u32, u32)| a.1 < b.0 && b.0 <= a.1 + ranking::JOIN_GAP;
+    // From the hit outwards, as far as each touches the next.
+    let first = (1..=own_place).rev().take_while(|at| touch(parts[at - 1].0, parts[*at].0)).last();
+    let last = (own_place + 1..parts.len()).take_while(|at| touch(parts[at - 1].0, parts[*at].0)).last();
+    let shown = &parts[first.map_or(own_place, |at| at - 1)..=last.unwrap_or(own_place)];
+    let mut text = String::new();
+    for (at, (lines, _, part)) in shown.iter().enumerate() {
+        if at > 0 {
+            let blank = lines.0 - shown[at - 1].0.1 - u32::from(text.ends_with('\n'));
+            (0..blank).for_each(|_| text.push('\n'));
+        }
+        text.push_str(part);
+    }
+    hit.lines = (shown[0].0.0, shown[shown.len() - 1].0.1);
+    hit.bytes = shown[0].1.start..shown[shown.len() - 1].1.end;
+    hit.text = text;
 }
 
 fn hit(

@@ -19,7 +19,8 @@ fn point(id: u8, path: &str, kind: &str, symbol: &str, text: &str) -> Point {
         text: text.to_owned(),
         terms: Vec::new(),
         bytes: 0..text.len() as u32,
-        lines: (1, text.lines().count().max(1) as u32),
+        // Far from each other: neighbours are one hit.
+        lines: (u32::from(id) * 100 + 1, u32::from(id) * 100 + text.lines().count().max(1) as u32),
         hash: ContentHash::of(text.as_bytes()),
         vectors: [None, None],
         attributes: Default::default(),
@@ -139,6 +140,64 @@ fn a_question_spreads_over_files_and_a_change_stays() {
     ];
     assert_eq!(order("how are routes saved", &points), [1, 3, 2]);
     assert_eq!(order("Fix routes that are lost", &points), [1, 2, 3]);
+}
+
+#[test]
+fn neighbours_are_one_hit() {
+    let at = |id: u8, lines: (u32, u32)| Point { lines, ..point(id, "src/a.rs", "function", "x", "x") };
+    let points =
+        [at(1, (10, 30)), at(2, (32, 40)), at(3, (43, 50)), at(4, (41, 42)), at(5, (1, 9)), at(6, (80, 99))];
+    let candidates: Vec<Candidate<'_>> = points.iter().map(|point| Candidate { point, fused: 0.9 }).collect();
+    let query = Query::new("Fix routes that are lost");
+    let weights = Weights { join: 40.0, ..Weights::of(query.kind) };
+    let ranked = rank(&query, &candidates, &weights);
+    let mut hits: Vec<Vec<usize>> = (ranked.iter())
+        .map(|hit| {
+            let mut all = [&[hit.index][..], &hit.joined].concat();
+            all.sort_unstable();
+            all
+        })
+        .collect();
+    hits.sort();
+    let covered: Vec<usize> = hits.concat();
+    assert_eq!(covered.len(), 6, "{hits:?}");
+    let span = |hit: &Vec<usize>| {
+        let first = hit.iter().map(|at| points[*at].lines.0).min();
+        hit.iter().map(|at| points[*at].lines.1).max().zip(first).map_or(0, |(last, first)| last - first)
+    };
+    assert!(hits.iter().all(|hit| span(hit) < 40), "{hits:?}");
+    assert!(hits.contains(&vec![5]) && hits.iter().any(|hit| hit.len() > 2), "{hits:?}");
+    assert_eq!(rank(&query, &candidates, &Weights { join: 0.0, ..weights }).len(), 6);
+}
+
+#[test]
+fn a_copy_gives_way() {
+    let text = "fn retry(times: u32) -> Result<(), Error> {\n    attempt(times)\n}";
+    let points = [
+        (0.9, point(1, "src/a.rs", "function", "retry", text)),
+        (0.89, point(2, "src/copy.rs", "function", "retry", &text.replace("    ", "\t"))),
+        (0.5, point(3, "src/b.rs", "function", "wait", "fn wait() {}")),
+    ];
+    assert_eq!(order("how is an attempt made again", &points)[0], 1);
+    let factor = Weights::of(crate::search::QueryKind::Question).copy;
+    assert!(factor < 1.0);
+}
+
+#[test]
+fn paths_are_meant_by_their_ends() {
+    use super::places::path_share;
+    let cases = [
+        ("src/a.rs", "src/a.rs", 1.0),
+        ("a.rs", "src/a.rs", 1.0),
+        ("/home/x/repo/src/a.rs", "src/a.rs", 1.0),
+        ("/home/x/repo/lib/a.rs", "src/a.rs", 0.4),
+        ("/x/lib/http/a.rs", "src/http/a.rs", 0.8),
+        ("/x/lib/http/mod.rs", "src/store/mod.rs", 0.1),
+        ("b.rs", "src/a.rs", 0.0),
+    ];
+    for (written, path, share) in cases {
+        assert!((path_share(written, path) - share).abs() < 1e-6, "{written} {path}");
+    }
 }
 
 #[test]
