@@ -52,6 +52,8 @@ pub struct Query {
     pub paths: Vec<String>,
     /// What it asks to see.
     pub wants: Wants,
+    /// Terms as written, and what they were taken for.
+    pub respelled: Vec<(String, String)>,
 }
 
 impl Query {
@@ -67,6 +69,33 @@ impl Query {
     /// [`UnknownLanguage`].
     pub fn parse(text: &str) -> Result<Query, UnknownLanguage> {
         syntax::read(cut(text.trim(), MAX_QUERY_BYTES)).map(Query::of)
+    }
+
+    /// Terms that may be misspelled, where a spelling can be told from a value or a path.
+    pub fn doubtful(&self) -> Vec<String> {
+        match self.kind {
+            QueryKind::Error | QueryKind::Path => Vec::new(),
+            _ if self.weights.len() > MAX_DOUBTED => Vec::new(),
+            _ => self.weights.keys().cloned().collect(),
+        }
+    }
+
+    /// Adds the spellings that the index has for terms that it does not have. A query most of
+    /// whose words are unknown is in another language, and is left alone.
+    pub fn respell(&mut self, spellings: Vec<(String, String)>) {
+        if spellings.len() > 2 && spellings.len() * 2 > self.weights.len() {
+            return;
+        }
+        for (written, known) in spellings {
+            let weight = self.weights.get(&written).copied().unwrap_or(1.0) * RESPELLED_WEIGHT;
+            if self.weights.contains_key(&known) {
+                continue;
+            }
+            self.terms.push((known.clone(), weight));
+            self.weights.insert(known.clone(), weight);
+            self.guesses.push(known.clone());
+            self.respelled.push((written, known));
+        }
     }
 
     fn of(marks: Marks) -> Query {
@@ -133,10 +162,16 @@ impl Query {
             members,
             paths: distinct(paths),
             wants: wants(&words),
+            respelled: Vec::new(),
             marks,
         }
     }
 }
+
+/// Terms of a query over which spelling is not looked at.
+const MAX_DOUBTED: usize = 24;
+/// Weight of a corrected term, as a share of the written one's.
+const RESPELLED_WEIGHT: f32 = 0.8;
 
 /// Weight of concrete values in a message.
 const VALUE_WEIGHT: f32 = 0.2;

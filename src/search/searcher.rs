@@ -106,7 +106,7 @@ impl<'a> Searcher<'a> {
     /// # Errors
     /// [`SearchError::EmptyQuery`], and what a model reports.
     pub fn search(&mut self, request: &Request) -> Result<Answer, SearchError> {
-        let query = Query::parse(&request.query)?;
+        let mut query = Query::parse(&request.query)?;
         if query.text.is_empty() {
             return Err(SearchError::EmptyQuery);
         }
@@ -117,6 +117,10 @@ impl<'a> Searcher<'a> {
         let started = Instant::now();
         let schemas =
             side_by_side(self.places.clone(), ALONE, |place| place.database.schema(place.collection));
+        if request.mode != Mode::Dense {
+            query.respell(self.spellings(&query.doubtful()));
+        }
+        let query = query;
         let asked = self.ask(&query, request.mode, &schemas)?;
         timing.embed = started.elapsed();
         drop(stage);
@@ -188,6 +192,22 @@ impl<'a> Searcher<'a> {
         answer.places = found.into_iter().map(|found| found.map(|found| found.report)).collect();
         answer.timing.verify = started.elapsed();
         Ok(answer)
+    }
+
+    /// Spellings that some place has for terms that none of them has. What cannot be looked up
+    /// is not corrected; the search itself says why a place does not answer.
+    fn spellings(&self, terms: &[String]) -> Vec<(String, String)> {
+        if terms.is_empty() {
+            return Vec::new();
+        }
+        let of_place = |place: Place<'_>| place.database.spellings(place.collection, terms).ok();
+        let found: Vec<Vec<Option<String>>> =
+            side_by_side(self.places.clone(), ALONE, of_place).into_iter().flatten().collect();
+        let known = |at: usize| match found.iter().any(|place| place[at].is_none()) {
+            true => None,
+            false => found.first().and_then(|place| place[at].clone()),
+        };
+        terms.iter().enumerate().filter_map(|(at, term)| Some((term.clone(), known(at)?))).collect()
     }
 
     /// Embeds the query for each leg that some place has.

@@ -220,6 +220,16 @@ pub trait Store: Send + Sync {
         filter: &Filter,
         limit: usize,
     ) -> Result<Vec<Vec<Scored>>, StoreError>;
+    /// For each term that no point has, the one nearest to it in spelling, if one is near.
+    /// `None` for a term that is there, and where a provider has no list of its terms.
+    fn spellings(
+        &self,
+        _db: &DatabaseName,
+        _collection: &CollectionName,
+        terms: &[String],
+    ) -> Result<Vec<Option<String>>, StoreError> {
+        Ok(vec![None; terms.len()])
+    }
     /// The vectors of these keys that are there in a leg, in any order, each once. A provider
     /// may give one scaled to length 1, which is the same to a cosine.
     fn vectors(

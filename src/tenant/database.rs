@@ -144,6 +144,15 @@ impl Database {
         self.store.search(&self.name, collection, probes, filter, limit)
     }
 
+    /// See [`Store::spellings`].
+    pub fn spellings(
+        &self,
+        collection: &CollectionName,
+        terms: &[String],
+    ) -> Result<Vec<Option<String>>, StoreError> {
+        self.store.spellings(&self.name, collection, terms)
+    }
+
     /// See [`Store::scan`].
     pub fn scan(&self, collection: &CollectionName, visit: &mut dyn FnMut(Point)) -> Result<(), StoreError> {
         self.store.scan(&self.name, collection, visit)

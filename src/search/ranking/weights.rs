@@ -89,7 +89,8 @@ impl Weights {
                 lexical: 1.0,
                 dense: [0.3, 0.2],
                 symbol: 0.3,
-                literal: 0.3,
+                literal: 0.0,
+                neighbours: 0.0,
                 test: 0.35,
                 saturation: 0.98,
                 ..question

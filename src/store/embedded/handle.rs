@@ -27,6 +27,7 @@ use super::lexical::{self, LengthStats};
 use super::manifest_log;
 use super::schema_file;
 use super::segment::Segment;
+use super::spelling;
 use super::vectors::Vectors;
 use crate::embed::Leg;
 use crate::id::{PointId, VectorKey};
@@ -319,6 +320,12 @@ impl Handle {
             Some((*key, vector))
         };
         Ok(keys.into_iter().filter_map(read).collect())
+    }
+
+    /// The nearest spelling of each term that no point has.
+    pub(super) fn spellings(&self, terms: &[String]) -> Result<Vec<Option<String>>, StoreError> {
+        let nearest = |term: &String| spelling::nearest(&self.segments, &self.fields, term);
+        terms.iter().map(nearest).collect::<tantivy::Result<_>>().map_err(self.index_error())
     }
 
     /// Best `limit` points for each probe.

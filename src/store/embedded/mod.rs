@@ -33,6 +33,7 @@ mod manifest_log;
 mod merge_policy;
 mod schema_file;
 mod segment;
+mod spelling;
 mod vectors;
 mod writer;
 
@@ -460,6 +461,15 @@ impl Store for EmbeddedStore {
         limit: usize,
     ) -> Result<Vec<Vec<Scored>>, StoreError> {
         self.read(db, collection, |handle| handle.search(probes, filter, limit))
+    }
+
+    fn spellings(
+        &self,
+        db: &DatabaseName,
+        collection: &CollectionName,
+        terms: &[String],
+    ) -> Result<Vec<Option<String>>, StoreError> {
+        self.read(db, collection, |handle| handle.spellings(terms))
     }
 
     fn scan(
