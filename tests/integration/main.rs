@@ -23,12 +23,14 @@
 //! | `daemon` | the running daemon, started, asked, stopped and killed from outside |
 //! | `telemetry` | traces reach a collector, and say nothing that is not to be said |
 //! | `http` | the HTTP door: who is let in, and what it bears |
+//! | `golden` | 240 queries over a small product: where the expected hit stands |
 //! | `hostile` | hostile files, damaged state, refused and full disks: an answer each, never a lost index |
 
 mod daemon;
 mod databases;
 mod dependencies;
 mod doctor;
+mod golden;
 mod harness;
 mod hostile;
 mod http;
