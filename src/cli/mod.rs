@@ -24,6 +24,7 @@ mod openapi;
 mod output;
 mod page;
 mod registry;
+mod related;
 mod remove;
 mod search;
 mod service;
@@ -114,6 +115,7 @@ enum Command {
     Search(search::Search),
     Verify(verify::Verify),
     Explain(explain::Explain),
+    Related(related::RelatedTo),
     Status(status::Status),
     Dump(dump::Dump),
     Add(add::Add),
@@ -187,6 +189,7 @@ fn dispatch(cli: &Cli) -> Result<u8, CliError> {
         Command::Search(command) => command.run(&engine, color),
         Command::Verify(command) => command.run(&engine),
         Command::Explain(command) => command.run(&engine),
+        Command::Related(command) => command.run(&engine),
         Command::Status(command) => command.run(&engine),
         Command::Dump(command) => command.run(&engine),
         Command::Add(command) => command.run(&engine),

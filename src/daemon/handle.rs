@@ -20,6 +20,7 @@ use crate::index::IndexError;
 use crate::memory::MemoryError;
 use crate::path::AbsPath;
 use crate::search::SearchError;
+use crate::search::relation::RelatedError;
 use crate::store::StoreError;
 use crate::telemetry::metrics;
 use crate::tenant::CatalogueError;
@@ -304,6 +305,12 @@ fn code(error: &EngineError) -> FailureCode {
             SearchError::EmptyQuery | SearchError::Operator(_) => FailureCode::Invalid,
             SearchError::NoDense { .. } | SearchError::Embed { .. } => FailureCode::Unavailable,
             SearchError::Store(error) => code_of_store(error),
+        },
+        EngineError::Related(error) => match error {
+            RelatedError::NoFile(_) | RelatedError::NotIndexed(_) => FailureCode::NotFound,
+            RelatedError::OutsideFile { .. } | RelatedError::Nothing { .. } => FailureCode::Invalid,
+            RelatedError::Read(_) | RelatedError::Changed { .. } => FailureCode::Unavailable,
+            RelatedError::Store(error) => code_of_store(error),
         },
         EngineError::Memory(error) => match error {
             MemoryError::Unknown { .. } => FailureCode::NotFound,

@@ -35,6 +35,7 @@ use crate::memory::MemoryError;
 use crate::migrate::MigrateError;
 use crate::path::RepoPath;
 use crate::search::SearchError;
+use crate::search::relation::RelatedError;
 use crate::state_dir::create_private_dir;
 use crate::store::qdrant::{ApiKey, Layout, QdrantOptions};
 use crate::store::{EmbeddedStore, QdrantStore, StoreError};
@@ -75,6 +76,9 @@ pub enum EngineError {
     /// A search failed.
     #[error(transparent)]
     Search(#[from] SearchError),
+    /// There is nothing to which other code could be related.
+    #[error(transparent)]
+    Related(#[from] RelatedError),
     /// A memory could not be kept or found.
     #[error(transparent)]
     Memory(#[from] MemoryError),

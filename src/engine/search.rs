@@ -6,6 +6,8 @@ use tracing::field;
 
 use super::{Engine, EngineError, Purpose, Workspace};
 use crate::embed::{Embedder, Leg};
+use crate::search::related::related;
+use crate::search::relation::{Position, Related};
 use crate::search::{Answer, Mode, Request, SearchError, Searcher};
 use crate::telemetry::metrics;
 
@@ -70,5 +72,13 @@ impl Engine {
             .map(|embedder| embedder.as_mut().map(|embedder| embedder as &mut dyn Embedder));
         let places = workspaces.iter().map(|workspace| workspace.place()).collect();
         Ok(Searcher::new(places, embedders).search(request)?)
+    }
+}
+
+impl Workspace {
+    /// What belongs to the code at a position, by the index and the disk; loads no model.
+    pub fn related(&self, position: &Position) -> Result<Related, EngineError> {
+        let _entered = tracing::info_span!("related", project.path = %self.root()).entered();
+        Ok(related(&self.place(), position)?)
     }
 }

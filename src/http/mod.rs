@@ -19,7 +19,7 @@
 //! | `worktrees` | which worktrees a session sees |
 //! | `page` | the status page |
 //! | `events` | the status whenever it changes |
-//! | `search`, `tree`, `checkpoints`, `remediations`, `databases`, `metrics`, `mcp`, `health` | the routes |
+//! | `search`, `related`, `tree`, `checkpoints`, `remediations`, `databases`, `metrics`, `mcp`, `health` | the routes |
 
 mod checkpoints;
 mod databases;
@@ -33,6 +33,7 @@ mod mcp;
 mod metrics;
 mod openapi;
 mod page;
+mod related;
 mod remediations;
 mod search;
 mod server;
@@ -106,6 +107,7 @@ fn open_routes() -> OpenApiRouter<Arc<App>> {
 fn session_routes() -> OpenApiRouter<Arc<App>> {
     OpenApiRouter::new()
         .routes(routes!(search::search))
+        .routes(routes!(related::related))
         .routes(routes!(mcp::mcp))
         .routes(routes!(metrics::metrics))
         .routes(routes!(tree::status))

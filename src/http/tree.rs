@@ -226,7 +226,8 @@ pub(super) async fn file(
     }))
 }
 
-fn repo_path(text: &str) -> Result<RepoPath, ApiError> {
+/// The path of a file as a request has it.
+pub(super) fn repo_path(text: &str) -> Result<RepoPath, ApiError> {
     RepoPath::new(text).ok_or_else(|| {
         ApiError::new(ErrorCode::Invalid, "the path is not one of a file, from the worktree's root")
     })

@@ -7,14 +7,16 @@ use super::{Call, wrong};
 use crate::daemon::handle::failure;
 use crate::engine::{Restriction, Text, Workspace};
 use crate::language::Language;
+use crate::path::RepoPath;
 use crate::search::exact::{Definition, Pattern, is_named, last_name, word};
 use crate::search::outline::{Outlined, enclosing};
-use crate::wire::{Failure, FailureCode, Place, SearchRequest};
+use crate::search::relation::Position;
+use crate::wire::{Failure, FailureCode, Freshness, Related};
 
 const DEFAULT_TOKENS: u64 = 1_500;
-/// Of a text that something similar is looked for, so much is the question: what the models read.
-const QUESTION: usize = 700;
+/// Chunks shown that are similar, and of each relation where all are asked for.
 const SIMILAR: usize = 8;
+const RELATED: usize = 5;
 /// Definitions shown of one name.
 const DEFINITIONS: usize = 5;
 
@@ -33,52 +35,12 @@ enum Relation {
     Outline,
     Callers,
     Similar,
-}
-
-/// What `similar` still has to ask the index.
-enum Found {
-    Page(String),
-    Similar { workspace: Box<Workspace>, question: String, own: (String, (u32, u32)) },
+    Related,
 }
 
 pub(super) async fn read_code(call: &Call, arguments: Arguments) -> Result<String, Failure> {
     let asked = Asked::of(arguments).map_err(wrong)?;
-    let tokens = asked.tokens;
-    let (workspace, question, own) = match call.with_places(move |places| read(places, &asked)).await? {
-        Found::Page(text) => return Ok(text),
-        Found::Similar { workspace, question, own } => (*workspace, question, own),
-    };
-    let request = SearchRequest {
-        worktree: Place::from(workspace.root().as_path()),
-        also: Vec::new(),
-        query: question,
-        limit: SIMILAR,
-        mode: "hybrid".to_owned(),
-        paths: Vec::new(),
-        languages: Vec::new(),
-        kinds: Vec::new(),
-        wait_ms: None,
-    };
-    let answer = call.backend.search(vec![workspace], request).await?;
-    let mut page = Page::new(Some(tokens));
-    for hit in &answer.hits {
-        let path = hit.path.to_repo_path().map(|path| path.to_string()).unwrap_or_default();
-        let (first, last) = own.1;
-        if path == own.0 && hit.start_line <= last && first <= hit.end_line {
-            continue;
-        }
-        let name = hit.signature.as_deref().or(hit.symbol.as_deref()).unwrap_or(&hit.kind);
-        page.write(&format!("{path}:{}-{}  {}\n", hit.start_line, hit.end_line, short(name, 120)));
-    }
-    let freshness = answer.summary.freshness.map(|freshness| short(&freshness.sentence(), 120));
-    page.write(&format!(
-        "[similar to {}:{}-{}; {}]\n",
-        own.0,
-        own.1.0,
-        own.1.1,
-        freshness.unwrap_or_default()
-    ));
-    Ok(page.into_text())
+    call.with_places(move |places| read(places, &asked)).await
 }
 
 impl Asked {
@@ -95,7 +57,10 @@ impl Asked {
             Some("outline") => Some(Relation::Outline),
             Some("callers") => Some(Relation::Callers),
             Some("similar") => Some(Relation::Similar),
-            Some(other) => return Err(format!("`relate` is outline, callers or similar, not {other:?}")),
+            Some("related") => Some(Relation::Related),
+            Some(other) => {
+                return Err(format!("`relate` is outline, callers, similar or related, not {other:?}"));
+            }
         };
         let asked = Asked {
             path,
@@ -123,7 +88,7 @@ fn place(text: &str) -> (&str, Option<(u32, u32)>) {
     }
 }
 
-fn read(places: &Places, asked: &Asked) -> Result<Found, Failure> {
+fn read(places: &Places, asked: &Asked) -> Result<String, Failure> {
     let Some(path) = &asked.path else {
         let Some(name) = &asked.symbol else {
             return Err(Failure {
@@ -134,7 +99,7 @@ fn read(places: &Places, asked: &Asked) -> Result<Found, Failure> {
         };
         let workspace = places.one(asked.worktree.as_deref())?;
         if asked.relate == Some(Relation::Callers) {
-            return uses(&workspace, name, asked.tokens).map(Found::Page);
+            return uses(&workspace, name, asked.tokens);
         }
         let definitions = workspace.find_definitions(name).map_err(failure)?;
         if definitions.is_empty() {
@@ -145,14 +110,17 @@ fn read(places: &Places, asked: &Asked) -> Result<Found, Failure> {
             });
         }
         return match asked.relate {
-            Some(Relation::Similar) => similar(workspace, &definitions[0]),
-            _ => definitions_page(&workspace, &definitions, asked.tokens).map(Found::Page),
+            Some(relation @ (Relation::Similar | Relation::Related)) => {
+                let Definition { path, symbol } = &definitions[0];
+                related(&workspace, path, symbol.lines.0, relation, asked.tokens)
+            }
+            _ => definitions_page(&workspace, &definitions, asked.tokens),
         };
     };
     let (workspace, path) = places.file(path, asked.worktree.as_deref())?;
     let text = workspace.text(&path).map_err(failure)?;
     if asked.relate == Some(Relation::Outline) {
-        return Ok(Found::Page(outline(&text, asked.tokens)));
+        return Ok(outline(&text, asked.tokens));
     }
     let symbol = match &asked.symbol {
         Some(name) => {
@@ -169,13 +137,18 @@ fn read(places: &Places, asked: &Asked) -> Result<Found, Failure> {
                 .filter(|around| asked.relate.is_some() || first == last || around.lines == (first, last))
         }),
     };
+    if let Some(relation @ (Relation::Similar | Relation::Related)) = asked.relate {
+        // A line need not be in a definition, if only a chunk is there.
+        let line = match (&asked.symbol, asked.lines) {
+            (None, Some((line, _))) => Some(line),
+            _ => symbol.map(|symbol| symbol.lines.0),
+        };
+        if let Some(line) = line {
+            return related(&workspace, &path, line, relation, asked.tokens);
+        }
+    }
     match (asked.relate, symbol) {
-        (Some(Relation::Callers), Some(symbol)) => {
-            uses(&workspace, &symbol.name, asked.tokens).map(Found::Page)
-        }
-        (Some(Relation::Similar), Some(symbol)) => {
-            similar(workspace, &Definition { path, symbol: symbol.clone() })
-        }
+        (Some(Relation::Callers), Some(symbol)) => uses(&workspace, &symbol.name, asked.tokens),
         (Some(_), None) => Err(Failure {
             message: format!(
                 "no definition is at {path}{}",
@@ -184,7 +157,7 @@ fn read(places: &Places, asked: &Asked) -> Result<Found, Failure> {
             code: FailureCode::NotFound,
             hint: Some("name one with `symbol`; `relate: outline` lists them".to_owned()),
         }),
-        (_, symbol) => Ok(Found::Page(excerpt(&text, symbol, asked))),
+        (_, symbol) => Ok(excerpt(&text, symbol, asked)),
     }
 }
 
@@ -356,17 +329,45 @@ fn uses(workspace: &Workspace, name: &str, tokens: u64) -> Result<String, Failur
     Ok(page.into_text())
 }
 
-fn similar(workspace: Workspace, definition: &Definition) -> Result<Found, Failure> {
-    let Definition { path, symbol } = definition;
-    let text = workspace.text(path).map_err(failure)?;
-    let lines = text.text.lines().skip(symbol.lines.0 as usize - 1);
-    let body: Vec<&str> = lines.take((symbol.lines.1 - symbol.lines.0 + 1) as usize).collect();
-    let body = body.join("\n");
-    let question = match body.char_indices().nth(QUESTION) {
-        Some((at, _)) => body[..at].to_owned(),
-        None => body,
-    };
-    Ok(Found::Similar { workspace: Box::new(workspace), question, own: (path.to_string(), symbol.lines) })
+/// What belongs to a place by the index: what is alike, or that and callers, tests and callees.
+fn related(
+    workspace: &Workspace,
+    path: &RepoPath,
+    line: u32,
+    relation: Relation,
+    tokens: u64,
+) -> Result<String, Failure> {
+    let limit = if relation == Relation::Similar { SIMILAR } else { RELATED };
+    let position = Position { path: path.clone(), line, limit };
+    let found = workspace.related(&position).map_err(failure)?;
+    let freshness = workspace.freshness().map_err(failure)?.as_ref().map(Freshness::from);
+    let found = Related::new(&found, freshness);
+    let mut page = Page::new(Some(tokens));
+    const KEPT: usize = 200;
+    page.reserve(KEPT);
+    for group in &found.groups {
+        if relation == Relation::Related {
+            page.write(&format!("{}, {}\n", group.relation, short(&group.how, 160)));
+        } else if group.relation != "similar" {
+            continue;
+        }
+        for hit in &group.results {
+            let path = hit.path.to_repo_path().map(|path| path.to_string()).unwrap_or_default();
+            let name = hit.signature.as_deref().or(hit.symbol.as_deref()).unwrap_or(&hit.kind);
+            let (first, last, why) = (hit.start_line, hit.end_line, hit.reason());
+            page.write(&format!("{path}:{first}-{last}  {}  ({})\n", short(name, 120), short(&why, 60)));
+        }
+    }
+    page.release();
+    let what = if relation == Relation::Similar { "similar" } else { "related" };
+    let (first, last) = (found.subject.start_line, found.subject.end_line);
+    let fresh = found.freshness.map(|freshness| format!("; {}", short(&freshness.sentence(), 120)));
+    page.write(&format!(
+        "[{what} to {}:{first}-{last}{}]\n",
+        short(&path.to_string(), 60),
+        fresh.unwrap_or_default()
+    ));
+    Ok(page.into_text())
 }
 
 #[cfg(test)]

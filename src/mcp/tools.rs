@@ -52,11 +52,11 @@ fn read_code() -> Tool {
     reading(
         "read_code",
         "Read only what a hit needs, instead of whole files: lines, a symbol's definition, a file's \
-         outline, all uses of a name, or similar code.",
+         outline, all uses of a name, similar code, or `related`: that and callers, tests, callees.",
         json!({
             "path": text("PATH, PATH:LINE or PATH:FIRST-LAST"),
             "symbol": text("Name, as `parse` or `Parser::parse`"),
-            "relate": {"type": "string", "enum": ["outline", "callers", "similar"]},
+            "relate": {"type": "string", "enum": ["outline", "callers", "similar", "related"]},
             "worktree": text("Path or name"),
             "token_budget": number("Default 1500"),
         }),

@@ -17,17 +17,22 @@ use crate::language::Language;
 use crate::path::RepoPath;
 use crate::store::{Filter, StoreError};
 
+pub mod copies;
 pub mod exact;
 pub mod fusion;
 pub mod kind;
 pub mod location;
+pub mod naming;
 pub mod outline;
 pub mod query;
 pub mod ranking;
+pub mod related;
+pub mod relation;
 mod restriction;
 mod searcher;
 pub mod snippet;
 pub mod syntax;
+pub mod usage;
 pub mod verification;
 
 pub use kind::QueryKind;

@@ -12,6 +12,7 @@ mod memory;
 mod migration;
 mod outcome;
 mod registry;
+mod related;
 mod status;
 mod token;
 
@@ -35,6 +36,7 @@ pub use memory::{
 pub use migration::{MigratedCollection, Migration, Sent};
 pub use outcome::{Chunks, Files, Ms, Outcome, OutcomeBytes, Vectors};
 pub use registry::{List, ListedWorktree};
+pub use related::{Related, RelatedGroup, RelatedHit, RelatedSubject};
 pub use status::{
     Cache, Counters, DaemonStatus, Freshness, Present, Problem, Running, Status, Watch, Watches,
     WorktreeStatus,

@@ -14,6 +14,7 @@
 //! | `property` | after every random operation: incremental = from scratch, and what git shows |
 //! | `kill` | kill -9 at random moments: converges, loses nothing, embeds nothing twice |
 //! | `doctor` | what was broken is found, and nothing is changed by looking |
+//! | `related` | what belongs to a place of the code: alike, users, tests, callees |
 //! | `several` | one search over several worktrees |
 //! | `service` | the daemon as a service: what is written, what the manager is told |
 //! | `registry` | worktrees are added, listed and removed |
@@ -44,6 +45,7 @@ mod property;
 #[path = "../qdrant_server/mod.rs"]
 mod qdrant_server;
 mod registry;
+mod related;
 mod service;
 mod several;
 mod telemetry;

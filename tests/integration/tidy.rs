@@ -206,9 +206,13 @@ const PURE: &[&str] = &[
     "memory/draft",
     "memory/normalise",
     "memory/text",
+    "search/copies",
     "search/fusion",
+    "search/naming",
     "search/outline",
     "search/ranking",
+    "search/relation",
+    "search/usage",
 ];
 
 /// What only some modules may write: pattern, who may, and why.

@@ -76,6 +76,7 @@ fn rows() -> Vec<Row> {
         row("post", "/v1/index", Write, Worktree, "", Some(json!({"worktree": "ROOT", "wait": true})), 200),
         row("get", "/v1/explain", Read, Worktree, file, None, 200),
         row("get", "/v1/file", Read, Worktree, file, None, 200),
+        row("get", "/v1/related", Read, Worktree, "?worktree=ROOT&path=src/part_0.rs&line=1", None, 200),
         row("get", "/v1/checkpoints", Read, Worktree, tree, None, 200),
         row(
             "post",

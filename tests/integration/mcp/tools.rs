@@ -30,12 +30,13 @@ fn answers_keep_to_their_budget() {
         assert_eq!(head.find_iter(&text).count(), 5, "{query}\n{text}");
         assert!(text.ends_with("]\n") && text.contains("[fresh at "), "{query}\n{text}");
     }
-    let asked: [(&str, Value); 6] = [
+    let asked: [(&str, Value); 7] = [
         ("search_code", json!({"query": "how is a worktree listed", "limit": 50})),
         ("search_code", json!({"pattern": "fn "})),
         ("read_code", json!({"path": "src/lib.rs"})),
         ("read_code", json!({"path": "src/engine/mod.rs", "relate": "outline"})),
         ("read_code", json!({"symbol": "RepoPath", "relate": "callers"})),
+        ("read_code", json!({"path": "src/path.rs:30", "relate": "related"})),
         ("read_code", json!({"path": "src/engine/mod.rs:70"})),
     ];
     for (tool, arguments) in asked {
@@ -238,11 +239,17 @@ fn errors_say_what_to_do() {
         ("search_code", json!({"query": "x", "worktree": "real", "projects": ["*"]}), &["not both"]),
         ("read_code", json!({}), &["`path`", "`symbol`"]),
         ("read_code", json!({"path": "src/nothing.rs"}), &["src/nothing.rs", "no such file"]),
+        (
+            "read_code",
+            json!({"path": "src/lib.rs:99999", "relate": "related"}),
+            &["src/lib.rs", "no line 99999"],
+        ),
+        ("read_code", json!({"path": "x.rs:1", "worktree": &bare, "relate": "similar"}), &["indexer once"]),
         ("read_code", json!({"path": "../../etc/passwd"}), &["not a path in the worktree"]),
         ("read_code", json!({"path": "/etc/passwd"}), &["/etc"]),
         ("read_code", json!({"path": ".git/config"}), &["no such file"]),
         ("read_code", json!({"symbol": "no_such_name_zz"}), &["no_such_name_zz", "`pattern`"]),
-        ("read_code", json!({"path": "src/lib.rs", "relate": "friends"}), &["outline, callers or similar"]),
+        ("read_code", json!({"path": "src/lib.rs", "relate": "friends"}), &["similar or related"]),
         ("index_status", json!({"worktree": "nowhere"}), &unknown),
     ];
     for (tool, arguments, expected) in cases {
