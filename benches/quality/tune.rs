@@ -28,6 +28,7 @@ const WEIGHTS: &[(&str, f32, Field)] = &[
     ("example", 1.0, |w| &mut w.example),
     ("documentation", 1.0, |w| &mut w.documentation),
     ("configuration", 1.0, |w| &mut w.configuration),
+    ("unasked", 1.0, |w| &mut w.unasked),
     ("foreign", 1.0, |w| &mut w.foreign),
     ("compatibility", 1.0, |w| &mut w.compatibility),
     ("re_export", 1.0, |w| &mut w.re_export),

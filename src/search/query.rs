@@ -93,7 +93,9 @@ impl Query {
             }
             self.terms.push((known.clone(), weight));
             self.weights.insert(known.clone(), weight);
-            self.guesses.push(known.clone());
+            if self.kind == QueryKind::Symbol {
+                self.guesses.push(known.clone());
+            }
             self.respelled.push((written, known));
         }
     }
@@ -171,7 +173,7 @@ impl Query {
 /// Terms of a query over which spelling is not looked at.
 const MAX_DOUBTED: usize = 24;
 /// Weight of a corrected term, as a share of the written one's.
-const RESPELLED_WEIGHT: f32 = 0.8;
+const RESPELLED_WEIGHT: f32 = 0.5;
 
 /// Weight of concrete values in a message.
 const VALUE_WEIGHT: f32 = 0.2;

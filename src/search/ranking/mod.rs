@@ -1,9 +1,9 @@
 //! The order of hits: what their names, places and neighbours say beyond the
 //! legs' scores. Pure functions over candidates; no I/O.
 //!
-//! Rules are general: none knows a repository, a framework or a query. [`names`] and
-//! [`places`] compare a candidate with what the query names, [`passages`] with what it says,
-//! [`groups`] with the other candidates; [`Weights`] says what each is worth.
+//! Rules are general: none knows a repository, a framework or a query. `names` and
+//! `places` compare a candidate with what the query names, `passages` with what it says,
+//! `groups` with the other candidates; [`Weights`] says what each is worth.
 
 use std::collections::HashMap;
 

@@ -37,6 +37,9 @@ pub struct Weights {
     pub documentation: f32,
     /// Factor on settings and data.
     pub configuration: f32,
+    /// Factor on code where the query asks for tests, examples or benchmarks, which
+    /// then are not demoted; 1 where only half of their demotion goes.
+    pub unasked: f32,
     /// Factor on generated and vendored code.
     pub foreign: f32,
     /// Factor on compatibility code.
@@ -74,6 +77,7 @@ impl Weights {
             example: 0.5,
             documentation: 0.5,
             configuration: 0.7,
+            unasked: 0.6,
             foreign: 0.4,
             compatibility: 0.7,
             declaration: 0.7,
@@ -90,6 +94,7 @@ impl Weights {
                 dense: [0.3, 0.2],
                 symbol: 0.3,
                 literal: 0.0,
+                unasked: 1.0,
                 neighbours: 0.0,
                 test: 0.35,
                 saturation: 0.98,
@@ -101,6 +106,7 @@ impl Weights {
                 symbol: 0.3,
                 symbol_words: 0.1,
                 phrase: 1.0,
+                unasked: 1.0,
                 saturation: 0.98,
                 ..question
             },
@@ -134,6 +140,7 @@ impl Weights {
         example: 1.0,
         documentation: 1.0,
         configuration: 1.0,
+        unasked: 1.0,
         foreign: 1.0,
         compatibility: 1.0,
         declaration: 1.0,
@@ -156,7 +163,15 @@ impl Weights {
             Role::Compatibility => (self.compatibility, false),
             Role::Declaration => (self.declaration, false),
         };
-        // Asked for is not required: half of the demotion stays.
-        if wanted { factor.sqrt() } else { factor }
+        // A question for tests is about tests; a commit that speaks of them changes code as well.
+        // Documents are not among them: "documentation" is what many programs are about.
+        let meant = wants.tests || wants.examples || wants.benchmarks;
+        match wanted {
+            true if role == Role::Source && meant => self.unasked,
+            true if role == Role::Source => 1.0,
+            true if meant && self.unasked < 1.0 => 1.0,
+            true => factor.sqrt(),
+            false => factor,
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::fields::Fields;
 use super::segment::Segment;
 
 /// Shorter terms are not corrected: everything is near to them.
-const LEAST: usize = 4;
+const LEAST: usize = 5;
 /// From this length on two mistakes are forgiven.
 const LONG: usize = 8;
 /// Terms of the dictionary that are compared with one word.
