@@ -129,16 +129,8 @@ fn ascend(
         for (index, kind) in KINDS.iter().enumerate() {
             for (name, off, field) in WEIGHTS {
                 let own = *field(&mut best[index]);
-                let values: Vec<f32> = match own {
-                    0.0 => FROM_ZERO.to_vec(),
-                    own => STEPS.iter().map(|step| own * step).chain([*off]).collect(),
-                };
                 let mut chosen = None;
-                for value in values {
-                    let value = if *off == 1.0 { value.min(1.0) } else { value };
-                    if value == own {
-                        continue;
-                    }
+                for value in values(own, *off) {
                     let mut tried = best;
                     *field(&mut tried[index]) = value;
                     let score = aim(&bench.run(&|kind| at(&tried, kind))?, with);
@@ -170,29 +162,72 @@ pub(crate) fn tune_all(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
-/// Coordinate ascent on all repositories but one, scored on that one.
+/// Every change of one weight alone, chosen on all repositories but one, and scored on that one.
 #[expect(clippy::print_stdout, reason = "a bench prints its result")]
 pub(crate) fn leave_one_out(bench: &mut Bench) -> Result<()> {
     let rows = bench.run(&Weights::of)?;
+    let mut tried: Vec<(QueryKind, &str, f32, Field, Vec<Row>)> = Vec::new();
+    for kind in [QueryKind::Symbol, QueryKind::Question, QueryKind::Change] {
+        for (name, off, field) in WEIGHTS {
+            for value in values(*field(&mut Weights::of(kind)), *off) {
+                let change = Change { kind: Some(kind), field: *field, value };
+                let with = bench.run(&|kind| {
+                    let mut weights = Weights::of(kind);
+                    change.apply(kind, &mut weights);
+                    weights
+                })?;
+                tried.push((kind, name, value, *field, with));
+            }
+        }
+    }
     let mut repositories: Vec<(String, String)> =
         rows.iter().map(|row| (row.pack.clone(), row.repo.clone())).collect();
     repositories.dedup();
     let mut left_out = Vec::new();
     for (pack, repo) in &repositories {
         let others = |row: &Row| row.repo != *repo;
-        let tuned = ascend(bench, KINDS.map(Weights::of), 1, &others, |_| {})?;
+        let before = aim(&rows, others);
+        let mut chosen: Vec<(f64, &(QueryKind, &str, f32, Field, Vec<Row>))> = Vec::new();
+        for one in &tried {
+            let gain = aim(&one.4, others) - before;
+            let same = chosen.iter_mut().find(|(_, other)| (other.0, other.1) == (one.0, one.1));
+            match same {
+                _ if gain < WORTH => {}
+                Some(known) if known.0 < gain => *known = (gain, one),
+                Some(_) => {}
+                None => chosen.push((gain, one)),
+            }
+        }
+        let after = bench.run(&|kind| {
+            let mut weights = Weights::of(kind);
+            for (_, (of, _, value, field, _)) in &chosen {
+                Change { kind: Some(*of), field: *field, value: *value }.apply(kind, &mut weights);
+            }
+            weights
+        })?;
         let own = |row: &Row| row.pack == *pack && row.repo == *repo;
-        let after = bench.run(&|kind| at(&tuned, kind))?;
+        let names: Vec<String> =
+            chosen.iter().map(|(_, one)| format!("{}.{}={:.2}", one.0.name(), one.1, one.2)).collect();
         println!(
-            "without {pack} {repo}: the others {:.4} -> {:.4}, it {:.4} -> {:.4}",
-            aim(&rows, others),
+            "without {pack} {repo}: the others {before:.4} -> {:.4}, it {:.4} -> {:.4}: {}",
             aim(&after, others),
             aim(&rows, own),
-            aim(&after, own)
+            aim(&after, own),
+            names.join(" ")
         );
         left_out.extend(after.into_iter().filter(own));
     }
-    println!("each repository with weights tuned on the others:");
+    println!("each repository with weights chosen on the others:");
     crate::report(&left_out);
     Ok(())
+}
+
+/// Values tried beside `own`, the weight's own one.
+fn values(own: f32, off: f32) -> Vec<f32> {
+    let values: Vec<f32> = match own {
+        0.0 => FROM_ZERO.to_vec(),
+        own => STEPS.iter().map(|step| own * step).chain([off]).collect(),
+    };
+    let values = values.into_iter().map(|value| if off == 1.0 { value.min(1.0) } else { value });
+    values.filter(|value| *value != own).collect()
 }
