@@ -170,7 +170,7 @@ pub(super) fn question(
     Ok(Request { query, limit: limit(limit_asked)?, mode, filter })
 }
 
-/// CheckpointList checkpoints, newest first.
+/// List checkpoints, newest first.
 #[utoipa::path(get, path = "/v1/checkpoints", tag = "checkpoints", params(ListParams),
                responses((status = 200, body = CheckpointList)))]
 pub(super) async fn list(

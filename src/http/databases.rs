@@ -76,7 +76,7 @@ fn store_failure(error: impl Into<EngineError>) -> wire::Failure {
     failure(error.into())
 }
 
-/// DatabaseList the databases with their collections and sizes.
+/// List the databases with their collections and sizes.
 #[utoipa::path(get, path = "/v1/databases", tag = "databases", params(ListParams),
                responses((status = 200, body = DatabaseList)))]
 pub(super) async fn list(

@@ -21,8 +21,9 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use tower_http::decompression::RequestDecompressionLayer;
 use tracing::{Instrument as _, field};
 
+use super::events::Listeners;
 use super::server::Local;
-use super::{ApiError, ErrorCode, events, hosts};
+use super::{ApiError, ErrorCode, hosts};
 use crate::config::HttpSettings;
 use crate::daemon::Handle;
 use crate::engine::Engine;
@@ -39,7 +40,7 @@ pub(super) struct App {
     /// Says that the door is closing.
     pub(super) closing: watch::Receiver<bool>,
     /// Those who are told of changes.
-    pub(super) listeners: Arc<Semaphore>,
+    pub(super) listeners: Arc<Listeners>,
     permits: Arc<Semaphore>,
     rates: Mutex<HashMap<String, Bucket>>,
     /// Requests are told apart by it: no two processes count alike.
@@ -76,7 +77,7 @@ impl App {
             tokens: Tokens::new(&engine.settings().data_dir),
             mcp: super::mcp::door(&handle),
             closing,
-            listeners: Arc::new(Semaphore::new(events::MAX_LISTENERS)),
+            listeners: Arc::default(),
             permits: Arc::new(Semaphore::new(settings.max_requests)),
             rates: Mutex::default(),
             seed: RandomState::new().hash_one(std::process::id()),

@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderValue, header};
+use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::Response;
 use serde::Deserialize;
 use utoipa::{IntoParams, ToSchema};
 
-use super::extract::Params;
+use super::extract::{Params, require_json};
 use super::gate::App;
-use super::{ApiError, Worktrees};
+use super::{ApiError, ErrorCode, Worktrees};
 use crate::daemon::{Handle, blocking};
 use crate::mcp::{self, Access, Backend, HttpDoor, StreamableHttpServerConfig};
 use crate::session::Session;
@@ -45,7 +45,8 @@ pub(super) struct McpParams {
 #[derive(ToSchema)]
 #[expect(dead_code, reason = "the protocol's library reads it; this is its place in the document")]
 pub(super) struct Message {
-    /// Always `2.0`.
+    /// The version of JSON-RPC.
+    #[schema(pattern = r"^2\.0$")]
     jsonrpc: String,
     /// Absent in a notification.
     #[schema(value_type = Option<serde_json::Value>)]
@@ -75,11 +76,17 @@ pub(super) async fn mcp(
     Params(params): Params<McpParams>,
     mut request: Request,
 ) -> Result<Response, ApiError> {
+    require_json(request.headers())?;
     let data_dir = app.engine().settings().data_dir.clone();
     let role = session.role();
     let worktrees = blocking(move || Worktrees::of(&session, &data_dir)).await?;
     let access = Access::to(worktrees.active().map(ToOwned::to_owned).collect(), role);
     request.extensions_mut().insert(if params.memory { access } else { access.without_memory() });
     request.headers_mut().insert(header::ACCEPT, ACCEPT);
-    Ok(app.mcp.handle(request).await.map(Body::new))
+    let response = app.mcp.handle(request).await;
+    // So the library calls a body that it cannot read, which is JSON, or is said to be.
+    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE {
+        return Err(ApiError::new(ErrorCode::Malformed, "the body is not a message of JSON-RPC 2.0"));
+    }
+    Ok(response.map(Body::new))
 }

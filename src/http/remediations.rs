@@ -118,7 +118,7 @@ async fn with<T: Send + 'static>(
     Ok(done.await?)
 }
 
-/// RemediationList remediations, last seen first.
+/// List remediations, last seen first.
 #[utoipa::path(get, path = "/v1/remediations", tag = "remediations", params(ListParams),
                responses((status = 200, body = RemediationList)))]
 pub(super) async fn list(

@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use crate::harness::{Answer, Sandbox};
+use crate::qdrant_server::QdrantServer;
 
 fn indexed(sandbox: &Sandbox, name: &str) -> std::path::PathBuf {
     let root = sandbox.path(name);
@@ -79,6 +80,44 @@ fn create_list_describe_stats_delete() {
     sandbox.indexer(&second, &["search", "--mode", "lexical", "hello"]).expect(0);
     sandbox.indexer(&first, &["once", "--lexical-only"]).expect(0);
     sandbox.indexer(&first, &["search", "--mode", "lexical", "hello"]).expect(0);
+}
+
+#[test]
+fn a_grant_is_of_one_database_and_of_the_list_of_all() {
+    let sandbox = Sandbox::new();
+    let here = sandbox.path("");
+    let refused = sandbox.indexer(&here, &["db", "grant", "shared"]).expect(2);
+    assert!(refused.stderr.contains("store.provider"), "the way out: {refused:?}");
+
+    let server = QdrantServer::start();
+    let config = sandbox.path("home/.config/contextd-indexer/config.toml");
+    std::fs::create_dir_all(config.parent().expect("a parent")).expect("made");
+    let settings = format!("[store]\nprovider = \"qdrant\"\n[store.qdrant]\nurl = \"{}\"\n", server.url());
+    std::fs::write(config, settings).expect("written");
+    for name in ["first", "second"] {
+        sandbox.indexer(&indexed(&sandbox, name), &["status"]).expect(0);
+    }
+    let databases = listed(&sandbox, &[]);
+    let [first, second] = [&databases[0], &databases[1]].map(|database| text(&database["name"]));
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_secs();
+    let granted = |name: &str, args: &[&str]| -> (Vec<(String, String)>, u64) {
+        let claims = sandbox.indexer(&here, &[&["db", "grant", name], args].concat()).expect(0).json();
+        let access = claims["access"].as_array().expect("an array").iter();
+        let access = access.map(|one| (text(&one["collection"]).to_owned(), text(&one["access"]).to_owned()));
+        (access.collect(), claims["exp"].as_u64().expect("a time"))
+    };
+    for (args, access, days) in [(&[][..], "rw", 30), (&["--role", "read", "--days", "1"], "r", 1)] {
+        let [(of_first, expires), (of_second, _)] = [first, second].map(|name| granted(name, args));
+        assert!((now..now + 60).contains(&(expires - days * 86_400)), "{args:?}: {expires}");
+        let (own, registry) = of_first.split_at(of_first.len() - 1);
+        assert!(!own.is_empty() && own.iter().all(|(_, granted)| granted == access), "{args:?}: {own:?}");
+        // Nothing but the list of databases is in both.
+        assert_eq!(registry[0].1, "r", "{args:?}");
+        let both: Vec<_> = of_first.iter().filter(|one| of_second.contains(one)).collect();
+        assert_eq!(both, [&registry[0]], "{args:?}");
+    }
+    let refused = sandbox.indexer(&here, &["db", "grant", "nobody"]).expect(2);
+    assert!(refused.stderr.contains("indexer db list"), "the way out: {refused:?}");
 }
 
 #[test]

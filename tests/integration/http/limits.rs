@@ -79,6 +79,11 @@ fn what_is_no_request_gets_an_answer_of_the_one_shape() {
             assert_eq!(reply.code(), code, "{what}");
         }
     }
+    // Nor is it a message of JSON-RPC.
+    for body in [&b"{"[..], b"[]", br#"{"jsonrpc": "1.0", "id": 1, "method": "ping"}"#] {
+        let reply = server.send_bytes("POST", "/mcp", &[authorized, kind], Some(body));
+        assert_eq!((reply.status, &*reply.code()), (400, "malformed"), "{}", String::from_utf8_lossy(body));
+    }
     // Without a length, in pieces.
     let mut stream = server.connect();
     let head = format!(

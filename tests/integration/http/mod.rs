@@ -5,14 +5,16 @@
 //! | `denial` | every route of the OpenAPI document × everybody who may not |
 //! | `routes` | what is answered to whoever may ask |
 //! | `page` | the status page's files, its address, and the events that it lives on |
+//! | `tls` | with a certificate: TLS and nothing else |
 //! | `limits` | too much, too slow, too many, not HTTP at all: the daemon lives and indexes |
 
 mod denial;
 mod limits;
 mod page;
 mod routes;
+mod tls;
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write as _};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -71,7 +73,8 @@ impl<'a> Server<'a> {
         let env = [&[("INDEXER_HTTP_LISTEN", "127.0.0.1:0")], env].concat();
         let daemon = Daemon::start_with_env(sandbox, &env);
         let url = daemon.wait_for("it listens", |status| status.daemon.as_ref()?.http.clone());
-        let address = url.strip_prefix("http://").expect("plain HTTP").to_owned();
+        let (_, address) = url.split_once("://").expect("an address");
+        let address = address.to_owned();
         Server { daemon, address }
     }
 
@@ -115,7 +118,7 @@ impl<'a> Server<'a> {
 }
 
 /// Reads an answer to its end.
-fn answer(stream: &mut TcpStream) -> Reply {
+fn answer(stream: &mut impl Read) -> Reply {
     let mut bytes = Vec::new();
     let read = stream.read_to_end(&mut bytes);
     let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else {

@@ -12,8 +12,10 @@ use super::Server;
 use crate::daemon::{Daemon, add, configure, repository, source, write};
 use crate::harness::Sandbox;
 
-/// As many as may listen at a time.
+/// As many as may listen at a time …
 const PLACES: usize = 16;
+/// … with one token.
+const OF_TOKEN: usize = 4;
 
 /// Somebody who listens.
 struct Listener(BufReader<TcpStream>);
@@ -164,18 +166,29 @@ fn places_are_few_and_who_listens_does_not_keep_the_daemon() {
     let sandbox = Sandbox::new();
     configure(&sandbox, "");
     let server = Server::start(&sandbox, &[]);
-    let token = token(&sandbox, &["laptop"]);
-    let mut listeners: Vec<Listener> = (0..PLACES).map(|_| Listener::start(&server, &token)).collect();
-    for listener in &mut listeners {
-        listener.status().expect("at once");
+    let tokens: Vec<String> =
+        (0..=PLACES / OF_TOKEN).map(|number| token(&sandbox, &[&format!("laptop-{number}")])).collect();
+    let (last, others) = tokens.split_last().expect("some");
+    let refused = |token: &str, why: &str| {
+        let refused = server.ask(token, "GET", "/v1/events", None);
+        assert_eq!((refused.status, &*refused.code()), (503, "busy"));
+        assert_eq!(refused.header("retry-after"), Some("1"));
+        assert!(refused.told().to_string().contains(why), "{refused:?}");
+    };
+    let mut listeners: Vec<Listener> = Vec::new();
+    for token in others {
+        for _ in 0..OF_TOKEN {
+            let mut listener = Listener::start(&server, token);
+            listener.status().expect("at once");
+            listeners.push(listener);
+        }
+        refused(token, "with this token");
     }
-    let refused = server.ask(&token, "GET", "/v1/events", None);
-    assert_eq!((refused.status, &*refused.code()), (503, "busy"));
-    assert_eq!(refused.header("retry-after"), Some("1"));
+    refused(last, "others");
     // Who goes makes room.
     drop(listeners.pop());
     let deadline = Instant::now() + Duration::from_secs(30);
-    while server.ask(&token, "GET", "/v1/events?seconds=0", None).status != 200 {
+    while server.ask(last, "GET", "/v1/events?seconds=0", None).status != 200 {
         assert!(Instant::now() < deadline, "the place stays taken");
     }
     let began = Instant::now();
