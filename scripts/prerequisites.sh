@@ -52,7 +52,8 @@ Then run this again."
   fi
 }
 
-# What a build needs besides Rust: a C compiler (the grammars, SQLite), and git.
+# What a build needs besides Rust: a C compiler (the grammars, SQLite), make
+# (the allocator on Linux), and git.
 require_build_tools() {
   require_rust
   if ! command -v cc >/dev/null 2>&1; then
@@ -62,6 +63,7 @@ Then run this again." ;;
       *) install_debian "there is no C compiler" build-essential ;;
     esac
   fi
+  command -v make >/dev/null 2>&1 || install_debian "make is not on PATH, and the allocator is built with it" make
   command -v git >/dev/null 2>&1 || install_debian "git is not on PATH" git
 }
 

@@ -162,21 +162,28 @@ pub(crate) fn tune_all(bench: &mut Bench) -> Result<()> {
     Ok(())
 }
 
+/// One weight changed, and what came of it.
+struct Tried {
+    name: String,
+    change: Change,
+    rows: Vec<Row>,
+}
+
 /// Every change of one weight alone, chosen on all repositories but one, and scored on that one.
 #[expect(clippy::print_stdout, reason = "a bench prints its result")]
 pub(crate) fn leave_one_out(bench: &mut Bench) -> Result<()> {
     let rows = bench.run(&Weights::of)?;
-    let mut tried: Vec<(QueryKind, &str, f32, Field, Vec<Row>)> = Vec::new();
+    let mut tried: Vec<Tried> = Vec::new();
     for kind in [QueryKind::Symbol, QueryKind::Question, QueryKind::Change] {
         for (name, off, field) in WEIGHTS {
             for value in values(*field(&mut Weights::of(kind)), *off) {
                 let change = Change { kind: Some(kind), field: *field, value };
-                let with = bench.run(&|kind| {
+                let rows = bench.run(&|kind| {
                     let mut weights = Weights::of(kind);
                     change.apply(kind, &mut weights);
                     weights
                 })?;
-                tried.push((kind, name, value, *field, with));
+                tried.push(Tried { name: format!("{}.{name}", kind.name()), change, rows });
             }
         }
     }
@@ -187,10 +194,10 @@ pub(crate) fn leave_one_out(bench: &mut Bench) -> Result<()> {
     for (pack, repo) in &repositories {
         let others = |row: &Row| row.repo != *repo;
         let before = aim(&rows, others);
-        let mut chosen: Vec<(f64, &(QueryKind, &str, f32, Field, Vec<Row>))> = Vec::new();
+        let mut chosen: Vec<(f64, &Tried)> = Vec::new();
         for one in &tried {
-            let gain = aim(&one.4, others) - before;
-            let same = chosen.iter_mut().find(|(_, other)| (other.0, other.1) == (one.0, one.1));
+            let gain = aim(&one.rows, others) - before;
+            let same = chosen.iter_mut().find(|(_, other)| other.name == one.name);
             match same {
                 _ if gain < WORTH => {}
                 Some(known) if known.0 < gain => *known = (gain, one),
@@ -200,14 +207,14 @@ pub(crate) fn leave_one_out(bench: &mut Bench) -> Result<()> {
         }
         let after = bench.run(&|kind| {
             let mut weights = Weights::of(kind);
-            for (_, (of, _, value, field, _)) in &chosen {
-                Change { kind: Some(*of), field: *field, value: *value }.apply(kind, &mut weights);
+            for (_, one) in &chosen {
+                one.change.apply(kind, &mut weights);
             }
             weights
         })?;
         let own = |row: &Row| row.pack == *pack && row.repo == *repo;
         let names: Vec<String> =
-            chosen.iter().map(|(_, one)| format!("{}.{}={:.2}", one.0.name(), one.1, one.2)).collect();
+            chosen.iter().map(|(_, one)| format!("{}={:.2}", one.name, one.change.value)).collect();
         println!(
             "without {pack} {repo}: the others {before:.4} -> {:.4}, it {:.4} -> {:.4}: {}",
             aim(&after, others),

@@ -34,6 +34,9 @@ pub(super) struct Search {
     /// Search every registered worktree.
     #[arg(long, conflicts_with = "worktree")]
     all: bool,
+    /// Say of each hit which legs found it, and what each rule added to its score.
+    #[arg(long, conflicts_with = "json")]
+    explain: bool,
     /// Print JSON lines: one object a hit, then one with "type": "summary".
     #[arg(long)]
     json: bool,
@@ -152,6 +155,9 @@ impl Search {
                 let own = hit.worktree.as_ref().map(Place::to_path);
                 let root = own.as_deref().unwrap_or(root);
                 output::write(&hit_text(hit, &root.to_string_lossy(), &up_to_root(root), color))?;
+                if self.explain {
+                    output::write(&explanation(hit))?;
+                }
             }
             for searched in problems {
                 let error = searched.error.as_deref().unwrap_or_default();
@@ -255,6 +261,17 @@ fn hit_text(hit: &Hit, root: &str, up: &str, color: bool) -> String {
         let _ = writeln!(text, "{} {}", paint("32", &format!("{number:>6}")), output::printable(line));
     }
     text.push('\n');
+    text
+}
+
+/// Legs with ranks, what they gave together, and what each rule added to it.
+fn explanation(hit: &Hit) -> String {
+    let legs: Vec<String> = hit.legs.iter().map(|(leg, rank)| format!("{leg} #{rank}")).collect();
+    let mut text = format!("  why: {}; {:.2}", legs.join(", "), hit.fused);
+    for (rule, boost) in &hit.boosts {
+        let _ = write!(text, " {}{:.2} {rule}", if *boost < 0.0 { '-' } else { '+' }, boost.abs());
+    }
+    let _ = writeln!(text, " = {:.2}\n", hit.score);
     text
 }
 

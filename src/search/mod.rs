@@ -109,6 +109,10 @@ pub struct Hit {
     pub score: f32,
     /// Rank from 1 in each leg that found it.
     pub legs: Vec<(LegName, u32)>,
+    /// Score of the legs together, 0..=1, before the rules.
+    pub fused: f32,
+    /// What each rule added to that; negative where it took.
+    pub boosts: Vec<(Reason, f32)>,
     /// Rules that moved it.
     pub reasons: Vec<Reason>,
     /// Whether the text had moved in its file since it was indexed; lines and
@@ -196,6 +200,8 @@ pub struct Timing {
 pub struct Answer {
     /// Kind that the query was taken for.
     pub kind: QueryKind,
+    /// Terms as written, and the spellings that they were taken for.
+    pub respelled: Vec<(String, String)>,
     /// Hits, best first.
     pub hits: Vec<Hit>,
     /// Candidates that the disk no longer confirms; they were left out.

@@ -156,6 +156,7 @@ impl<'a> Searcher<'a> {
         let started = Instant::now();
         let mut answer = Answer {
             kind: query.kind,
+            respelled: query.respelled.clone(),
             hits: Vec::new(),
             dropped: 0,
             repaired: 0,
@@ -532,6 +533,8 @@ fn hit(
         signature: point.signature.clone(),
         score: place.score,
         legs: legs.iter().zip(&fused.ranks).filter_map(|(leg, rank)| Some((*leg, (*rank)?))).collect(),
+        fused: fused.score,
+        boosts: place.boosts.clone(),
         reasons: place.reasons.clone(),
         repaired,
         snippet: snippet(&point.text, lines.0, &query.weights),

@@ -99,6 +99,12 @@ pub struct Hit {
     /// Leg → rank there.
     pub legs: BTreeMap<String, u32>,
     pub reasons: Vec<String>,
+    /// Score of the legs together, before the rules.
+    #[serde(default)]
+    pub fused: f32,
+    /// Rule → what it added to that; negative where it took.
+    #[serde(default)]
+    pub boosts: BTreeMap<String, f32>,
     pub repaired: bool,
     pub snippet: Snippet,
     pub text: String,
@@ -123,6 +129,9 @@ pub struct Summary {
     pub hits: usize,
     /// How the query was read.
     pub query_kind: String,
+    /// Terms of the query that nothing has → the spelling that was looked for with them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub respelled: BTreeMap<String, String>,
     /// Left out because the disk has another text.
     pub dropped: u32,
     /// Found again elsewhere in their file.
@@ -225,6 +234,7 @@ impl Answer {
             summary: Summary {
                 hits: hits.len(),
                 query_kind: answer.kind.name().to_owned(),
+                respelled: answer.respelled.iter().cloned().collect(),
                 dropped: answer.dropped,
                 repaired: answer.repaired,
                 legs: legs(answer),
@@ -315,6 +325,8 @@ fn hit_of(rank: u32, hit: &search::Hit) -> Hit {
         signature: hit.signature.clone(),
         legs: hit.legs.iter().map(|(leg, rank)| (leg.name().to_owned(), *rank)).collect(),
         reasons: hit.reasons.iter().map(|reason| reason.name().to_owned()).collect(),
+        fused: hit.fused,
+        boosts: hit.boosts.iter().map(|(reason, boost)| (reason.name().to_owned(), *boost)).collect(),
         repaired: hit.repaired,
         snippet: Snippet {
             start_line: hit.snippet.lines.0,

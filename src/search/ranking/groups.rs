@@ -58,8 +58,7 @@ pub(super) fn saturate(ranked: &mut [Ranked], candidates: &[Candidate<'_>], fact
         let count = before.entry(&candidates[hit.index].point.path).or_default();
         if *count > 0 {
             let crowd = (*count - CROWD).max(0);
-            hit.score *= factor.powi(*count) * CROWD_FACTOR.powi(crowd);
-            hit.reasons.push(Reason::Repeated);
+            hit.demote(factor.powi(*count) * CROWD_FACTOR.powi(crowd), Reason::Repeated);
         }
         *count += 1;
     }
@@ -76,8 +75,7 @@ pub(super) fn copies(ranked: &mut [Ranked], candidates: &[Candidate<'_>], factor
         let text: String = candidates[hit.index].point.text.split_whitespace().collect();
         // A brace and a return say nothing of where they came from.
         if text.len() >= COPY_LEAST && !seen.insert(ContentHash::of(text.to_lowercase().as_bytes())) {
-            hit.score *= factor;
-            hit.reasons.push(Reason::Copy);
+            hit.demote(factor, Reason::Copy);
         }
     }
     sort(ranked, candidates);

@@ -95,8 +95,19 @@ pub struct Ranked {
     pub score: f32,
     /// Which rules applied.
     pub reasons: Vec<Reason>,
+    /// What each rule added to the fused score, negative where it took, in the order in which
+    /// they were applied.
+    pub boosts: Vec<(Reason, f32)>,
     /// Neighbours that were found too, and are shown with it: indexes into the candidates.
     pub joined: Vec<usize>,
+}
+
+impl Ranked {
+    fn demote(&mut self, factor: f32, reason: Reason) {
+        self.boosts.push((reason, self.score * (factor - 1.0)));
+        self.score *= factor;
+        self.reasons.push(reason);
+    }
 }
 
 /// Orders `candidates`, best first, equal scores by id.
@@ -110,12 +121,15 @@ pub fn rank(query: &Query, candidates: &[Candidate<'_>], weights: &Weights) -> V
     let mut ranked: Vec<Ranked> = Vec::with_capacity(candidates.len());
     for (index, Candidate { point, fused }) in candidates.iter().enumerate() {
         let at = *paths.entry(&point.path).or_insert_with(|| PathMatch::of(query, point));
-        let mut reasons = Vec::new();
-        let mut score = *fused;
+        let mut hit =
+            Ranked { index, score: *fused, reasons: Vec::new(), boosts: Vec::new(), joined: Vec::new() };
         let mut add = |weight: f32, share: f32, least: f32, reason: Reason| {
-            score += weight * share;
+            hit.score += weight * share;
+            if weight * share > 0.0 {
+                hit.boosts.push((reason, weight * share));
+            }
             if weight > 0.0 && share >= least {
-                reasons.push(reason);
+                hit.reasons.push(reason);
             }
         };
         add(weights.symbol, names.symbol_match(point), 0.5, Reason::Symbol);
@@ -130,14 +144,12 @@ pub fn rank(query: &Query, candidates: &[Candidate<'_>], weights: &Weights) -> V
         add(weights.neighbours, neighbours[index], 0.5, Reason::Neighbours);
         let factor = weights.role(at.role, query);
         if factor < 1.0 {
-            score *= factor;
-            reasons.push(Reason::Role(at.role));
+            hit.demote(factor, Reason::Role(at.role));
         }
         if weights.re_export < 1.0 && is_re_export(point) {
-            score *= weights.re_export;
-            reasons.push(Reason::ReExport);
+            hit.demote(weights.re_export, Reason::ReExport);
         }
-        ranked.push(Ranked { index, score, reasons, joined: Vec::new() });
+        ranked.push(hit);
     }
     sort(&mut ranked, candidates);
     groups::copies(&mut ranked, candidates, weights.copy);

@@ -41,6 +41,9 @@ fn literals() {
     }
 }
 
+/// A query, whether it is a stack trace, and its places.
+type Traced<'a> = (&'a str, bool, &'a [(&'a str, u32)]);
+
 #[test]
 fn places() {
     let python = "Traceback (most recent call last):\n  File \"/home/x/app/main.py\", line 10, in <module>\n    run()\n  File \"/home/x/app/core/run.py\", line 7, in run\nValueError: bad";
@@ -48,7 +51,7 @@ fn places() {
     let go = "panic: x\n\ngoroutine 1 [running]:\nmain.(*Server).Serve(0x0)\n\t/build/svc/server.go:88 +0x1d\n\t/usr/go/src/net/http.go:9";
     let node =
         "TypeError: x is undefined\n    at run (/srv/web/src/router.ts:5:11)\n    at node:internal/main:1:2";
-    let cases: [(&str, bool, &[(&str, u32)]); 9] = [
+    let cases: [Traced<'_>; 9] = [
         (python, true, &[("/home/x/app/core/run.py", 7), ("/home/x/app/main.py", 10)]),
         (rust, true, &[("src/store/log.rs", 42)]),
         (go, true, &[("/build/svc/server.go", 88), ("/usr/go/src/net/http.go", 9)]),
