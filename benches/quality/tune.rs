@@ -30,8 +30,6 @@ const WEIGHTS: &[(&str, f32, Field)] = &[
     ("configuration", 1.0, |w| &mut w.configuration),
     ("unasked", 1.0, |w| &mut w.unasked),
     ("foreign", 1.0, |w| &mut w.foreign),
-    ("compatibility", 1.0, |w| &mut w.compatibility),
-    ("re_export", 1.0, |w| &mut w.re_export),
     ("saturation", 1.0, |w| &mut w.saturation),
 ];
 

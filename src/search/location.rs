@@ -25,8 +25,6 @@ pub enum Role {
     Generated,
     /// Copied from elsewhere.
     Vendored,
-    /// Kept for older callers or platforms.
-    Compatibility,
     /// Types and signatures of code that is elsewhere: `.d.ts`, `.pyi`.
     Declaration,
 }
@@ -43,7 +41,6 @@ impl Role {
             Role::Configuration => "configuration",
             Role::Generated => "generated",
             Role::Vendored => "vendored",
-            Role::Compatibility => "compatibility",
             Role::Declaration => "declaration",
         }
     }
@@ -76,11 +73,6 @@ impl Role {
             || (below(&["doc"]) && !language.has_grammar())
         {
             return Role::Documentation;
-        }
-        if below(&["compat", "legacy", "deprecated", "polyfill", "polyfills"])
-            || matches!(stem, "compat" | "_compat" | "legacy" | "deprecated" | "polyfill" | "polyfills")
-        {
-            return Role::Compatibility;
         }
         if name.ends_with(".d.ts") || name.ends_with(".pyi") {
             return Role::Declaration;
@@ -163,7 +155,7 @@ mod tests {
             ("dist/axios.js", Role::Generated),
             ("api/user.pb.go", Role::Generated),
             ("vendor/github.com/x/y_test.go", Role::Vendored),
-            ("src/_compat.py", Role::Compatibility),
+            ("types/index.d.ts", Role::Declaration),
             ("package.json", Role::Configuration),
             (".github/workflows/ci.yml", Role::Configuration),
             ("Tests/Case.cs", Role::Test),

@@ -22,7 +22,7 @@ pub use groups::JOIN_GAP;
 pub use weights::Weights;
 
 use names::{Names, symbol_words};
-use passages::{Phrases, is_re_export, literals};
+use passages::{Phrases, literals};
 use places::{PathMatch, Positions};
 
 /// A point that some leg found.
@@ -55,10 +55,8 @@ pub enum Reason {
     File,
     /// Chunks next to it were found too.
     Neighbours,
-    /// Demoted: a test, example, benchmark, document, setting, or generated, vendored or compatibility code.
+    /// Demoted: a test, example, benchmark, document, setting, declaration, or generated or vendored code.
     Role(Role),
-    /// Demoted: little but imports and re-exports.
-    ReExport,
     /// Demoted: better chunks of the same file stand before it.
     Repeated,
     /// Demoted: its text stands before it already.
@@ -79,7 +77,6 @@ impl Reason {
             Reason::File => "file",
             Reason::Neighbours => "neighbours",
             Reason::Role(role) => role.name(),
-            Reason::ReExport => "re_export",
             Reason::Repeated => "repeated",
             Reason::Copy => "copy",
         }
@@ -145,9 +142,6 @@ pub fn rank(query: &Query, candidates: &[Candidate<'_>], weights: &Weights) -> V
         let factor = weights.role(at.role, query);
         if factor < 1.0 {
             hit.demote(factor, Reason::Role(at.role));
-        }
-        if weights.re_export < 1.0 && is_re_export(point) {
-            hit.demote(weights.re_export, Reason::ReExport);
         }
         ranked.push(hit);
     }

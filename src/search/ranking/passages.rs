@@ -1,4 +1,4 @@
-//! Whether a candidate's text has what the query says word for word, or says nothing.
+//! Whether a candidate's text has what the query says word for word.
 
 use std::collections::BTreeSet;
 
@@ -52,44 +52,4 @@ impl Phrases {
 
 fn plain_words(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
-}
-
-/// Whether nearly all of the chunk's lines import or re-export.
-pub(super) fn is_re_export(point: &Point) -> bool {
-    if !point.language.has_grammar() {
-        return false;
-    }
-    let mut lines = 0;
-    let mut passing = 0;
-    for line in point.text.lines().map(str::trim) {
-        let comment = ["//", "#", "/*", "*", "\"\"\""].iter().any(|mark| line.starts_with(mark));
-        if line.is_empty() || (comment && !line.starts_with("#[")) {
-            continue;
-        }
-        lines += 1;
-        let starts = [
-            "import ",
-            "import{",
-            "from ",
-            "use ",
-            "pub use ",
-            "pub mod ",
-            "mod ",
-            "package ",
-            "pub(crate) use ",
-        ]
-        .iter()
-        .any(|word| line.starts_with(word));
-        let exports = line.starts_with("export ") && line.contains(" from ")
-            || line.starts_with("export *")
-            || line == "export {"
-            || line.starts_with("export type {");
-        let requires = line.contains("require(") && line.starts_with(['c', 'l', 'v']);
-        let list_item = line.ends_with(',') && !line.contains(['(', '=', ':']);
-        let closing = line.starts_with(['}', ')', '{']);
-        if starts || exports || requires || list_item || closing {
-            passing += 1;
-        }
-    }
-    lines > 0 && passing * 10 >= lines * 9
 }

@@ -42,16 +42,12 @@ pub struct Weights {
     pub unasked: f32,
     /// Factor on generated and vendored code.
     pub foreign: f32,
-    /// Factor on compatibility code.
-    pub compatibility: f32,
     /// Factor on declarations without code.
     pub declaration: f32,
     /// Lines up to which neighbours are one hit; 0 where each stands alone.
     pub join: f32,
     /// Factor on a chunk whose text stands before it already.
     pub copy: f32,
-    /// Factor on chunks of imports and re-exports.
-    pub re_export: f32,
     /// Factor on each further chunk of a file, to the power of how many stand before it.
     pub saturation: f32,
 }
@@ -79,11 +75,9 @@ impl Weights {
             configuration: 0.7,
             unasked: 0.6,
             foreign: 0.4,
-            compatibility: 0.7,
             declaration: 0.7,
             join: 60.0,
             copy: 0.5,
-            re_export: 0.6,
             saturation: 0.7,
         };
         match kind {
@@ -142,11 +136,9 @@ impl Weights {
         configuration: 1.0,
         unasked: 1.0,
         foreign: 1.0,
-        compatibility: 1.0,
         declaration: 1.0,
         join: 0.0,
         copy: 1.0,
-        re_export: 1.0,
         saturation: 1.0,
     };
 
@@ -160,7 +152,6 @@ impl Weights {
             Role::Documentation => (self.documentation, wants.documentation),
             Role::Configuration => (self.configuration, wants.configuration),
             Role::Generated | Role::Vendored => (self.foreign, false),
-            Role::Compatibility => (self.compatibility, false),
             Role::Declaration => (self.declaration, false),
         };
         // A question for tests is about tests; a commit that speaks of them changes code as well.
