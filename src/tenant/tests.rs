@@ -59,7 +59,7 @@ fn tenants_see_their_own_data_alone() {
 /// Every operation of a database, by name.
 type Operation = (&'static str, Role, fn(&Database, &CollectionName) -> Result<(), StoreError>);
 
-const OPERATIONS: [Operation; 15] = [
+const OPERATIONS: [Operation; 16] = [
     ("info", Role::Read, |db, _| db.info().map(drop)),
     ("collections", Role::Read, |db, _| db.collections().map(drop)),
     ("schema", Role::Read, |db, name| db.schema(name).map(drop)),
@@ -67,6 +67,7 @@ const OPERATIONS: [Operation; 15] = [
     ("vector_keys", Role::Read, |db, name| db.vector_keys(name, crate::embed::Leg::Text).map(drop)),
     ("vectors", Role::Read, |db, name| db.vectors(name, crate::embed::Leg::Text, &[]).map(drop)),
     ("search", Role::Read, |db, name| db.search(name, &[], &Filter::default(), 1).map(drop)),
+    ("spellings", Role::Read, |db, name| db.spellings(name, &["abcde".to_owned()]).map(drop)),
     ("scan", Role::Read, |db, name| db.scan(name, &mut drop)),
     ("check", Role::Read, |db, name| db.check(name).map(drop)),
     ("stats", Role::Read, |db, name| db.stats(name).map(drop)),

@@ -291,3 +291,53 @@ fn several_places_are_one_ranking_and_a_broken_one_is_told_beside_them() {
     let none = Searcher::new(vec![broken], [None, None]).search(&question).expect("an answer").or_error();
     assert!(none.is_err());
 }
+
+#[test]
+fn marks_of_a_query_decide() {
+    let index = indexed(FILES, None);
+    let first = |query: &str| {
+        let answer = index.ask(&request(query, 10, Mode::Lexical)).expect("an answer");
+        answer.hits.first().map(|hit| hit.path.to_string())
+    };
+    let cases = [
+        ("backoff", Some("tool.py")),
+        ("backoff lang:rust", Some("src/retry.rs")),
+        ("backoff -lang:python", Some("src/retry.rs")),
+        ("parse_line path:tests", Some("tests/parser.rs")),
+        ("parse_line -path:src -path:tests", None),
+        ("thread 'main' panicked at /home/x/repo/src/retry.rs:3:5:\nattempt to shift", Some("src/retry.rs")),
+        ("parser.rs:2", Some("src/parser.rs")),
+        ("bakcoff_delay", Some("src/retry.rs")),
+    ];
+    for (query, path) in cases {
+        assert_eq!(first(query).as_deref(), path, "{query}");
+    }
+    let answer = index.ask(&request("bakcoff", 10, Mode::Lexical)).expect("an answer");
+    assert_eq!(answer.respelled, [("bakcoff".to_owned(), "backoff".to_owned())]);
+    let refused = index.ask(&request("backoff lang:klingon", 10, Mode::Lexical));
+    assert!(matches!(refused, Err(SearchError::Operator(_))), "{refused:?}");
+}
+
+#[test]
+fn neighbours_are_shown_as_one_as_far_as_they_still_touch() {
+    let part = |name: &str| {
+        format!("/// Opens the {name} valve.\npub fn open_{name}_valve() {{\n    valve();\n}}\n")
+    };
+    let content = [part("first"), part("second"), part("third")].join("\n");
+    let index = indexed(&[("src/valves.rs", content.as_str())], None);
+    let ask =
+        || index.ask(&request("Fix the valve that does not open", 10, Mode::Lexical)).expect("an answer");
+    let whole = ask();
+    assert_eq!(whole.hits.len(), 1, "{:?}", places(&whole));
+    let hit = &whole.hits[0];
+    assert_eq!(hit.lines, (1, 14));
+    assert_eq!(&content[hit.bytes.start as usize..hit.bytes.end as usize].trim_end(), &hit.text.trim_end());
+
+    // The second is gone from the disk: the others no longer touch.
+    index.write("src/valves.rs", &[part("first"), "fn other() {}\n".to_owned(), part("third")].join("\n"));
+    let rest = ask();
+    assert!(rest.dropped > 0);
+    for hit in &rest.hits {
+        assert!(!hit.text.contains("second") && !hit.text.contains("other"), "{}", hit.text);
+    }
+}
