@@ -5,7 +5,7 @@
 //!         [--set KIND.WEIGHT=VALUE]… [--against RESULT.json] [--keep RESULT.json]
 //!         [--ablate] [--tune] [--misses]
 //!
-//! A pack is a folder with `repos.tsv` and `queries.jsonl` (see `benches/eval/README.md`). What
+//! A pack is a folder with `repos.tsv` and `queries.jsonl` (see `benches/quality/README.md`). What
 //! is indexed and asked lies below `--work`, and is used again.
 
 mod pack;

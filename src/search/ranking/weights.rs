@@ -1,4 +1,5 @@
-//! What each leg and each rule counts, by the kind of query.
+//! What each leg and each rule counts, by the kind of query. Where the numbers come from, and
+//! how flat they are, is in `benches/quality/README.md`; `cargo bench --bench quality` measures it.
 
 use crate::search::kind::QueryKind;
 use crate::search::location::Role;
