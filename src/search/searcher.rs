@@ -120,7 +120,6 @@ impl<'a> Searcher<'a> {
         if request.mode != Mode::Dense {
             query.respell(self.spellings(&query.doubtful()));
         }
-        let query = query;
         let asked = self.ask(&query, request.mode, &schemas)?;
         timing.embed = started.elapsed();
         drop(stage);
@@ -365,8 +364,8 @@ fn files_probe(asked: &Asked<'_>) -> Option<(Probe, Vec<String>)> {
             }
         }
     }
-    let escape = |name: &str| globset::escape(name);
-    let paths = names.iter().flat_map(|name| [escape(name), format!("**/{}", escape(name))]).collect();
+    let paths = names.iter().map(|name| globset::escape(name));
+    let paths = paths.flat_map(|name| [format!("**/{name}"), name]).collect();
     Some((Probe::Terms(terms), paths))
 }
 

@@ -314,6 +314,11 @@ fn marks_of_a_query_decide() {
     }
     let answer = index.ask(&request("bakcoff", 10, Mode::Lexical)).expect("an answer");
     assert_eq!(answer.respelled, [("bakcoff".to_owned(), "backoff".to_owned())]);
+    // What is deleted spells nothing, whether or not its segment was merged away.
+    let gone: Vec<PointId> = answer.hits.iter().map(|hit| hit.id).collect();
+    index.database.apply(&index.collection, Batch { delete: gone, ..Batch::default() }).expect("applied");
+    let answer = index.ask(&request("bakcoff", 10, Mode::Lexical)).expect("an answer");
+    assert_eq!(answer.respelled, []);
     let refused = index.ask(&request("backoff lang:klingon", 10, Mode::Lexical));
     assert!(matches!(refused, Err(SearchError::Operator(_))), "{refused:?}");
 }

@@ -1,20 +1,25 @@
-//! Terms of the index that are spelled like a term which it does not have. Reads the
-//! dictionary of terms, never a posting list of its own.
+//! Terms of the live documents that are spelled like a term which none of them has.
+//!
+//! A function of the live content alone, as the scores are: what is deleted and not merged
+//! away yet, and how documents are spread over segments, change nothing.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use tantivy::Term;
+
 use super::fields::Fields;
+use super::lexical::for_each_live;
 use super::segment::Segment;
 
 /// Shorter terms are not corrected: everything is near to them.
 const LEAST: usize = 5;
 /// From this length on two mistakes are forgiven.
 const LONG: usize = 8;
-/// Terms of the dictionary that are compared with one word.
-const MAX_COMPARED: usize = 200_000;
 
 /// The term nearest to `term` that has its first letter, the more frequent of equals; `None`
-/// where `term` itself is in the index, or nothing is near.
+/// where `term` itself is in a live document, or nothing is near.
 pub(super) fn nearest(
     segments: &[Arc<Segment>],
     fields: &Fields,
@@ -24,28 +29,48 @@ pub(super) fn nearest(
     let Some(first) = wanted.first().filter(|first| first.is_alphabetic() && wanted.len() >= LEAST) else {
         return Ok(None);
     };
+    if documents(segments, fields, term)? > 0 {
+        return Ok(None);
+    }
     let most = if wanted.len() < LONG { 1 } else { 2 };
-    let (mut best, mut compared): (Option<(usize, std::cmp::Reverse<u32>, String)>, usize) = (None, 0);
+    let mut near: BTreeMap<usize, Vec<String>> = BTreeMap::new();
     for segment in segments {
         let index = segment.reader.inverted_index(fields.terms)?;
-        if index.terms().get(term.as_bytes())?.is_some() {
-            return Ok(None);
-        }
         let mut terms = index.terms().range().ge(first.to_string().as_bytes()).into_stream()?;
-        while terms.advance() && compared < MAX_COMPARED {
+        while terms.advance() {
             let Ok(known) = std::str::from_utf8(terms.key()) else { continue };
             if !known.starts_with(*first) {
                 break;
             }
-            compared += 1;
-            let Some(distance) = distance(&wanted, known, most) else { continue };
-            let found = (distance, std::cmp::Reverse(terms.value().doc_freq), known.to_owned());
-            if best.as_ref().is_none_or(|best| found < *best) {
-                best = Some(found);
+            if let Some(distance) = distance(&wanted, known, most) {
+                near.entry(distance).or_default().push(known.to_owned());
             }
         }
     }
-    Ok(best.map(|(_, _, known)| known))
+    for mut equals in near.into_values() {
+        equals.sort_unstable();
+        equals.dedup();
+        let mut best: Option<(Reverse<u32>, String)> = None;
+        for known in equals {
+            let found = (Reverse(documents(segments, fields, &known)?), known);
+            if found.0.0 > 0 && best.as_ref().is_none_or(|best| found < *best) {
+                best = Some(found);
+            }
+        }
+        if let Some((_, known)) = best {
+            return Ok(Some(known));
+        }
+    }
+    Ok(None)
+}
+
+/// Live documents that have a term.
+fn documents(segments: &[Arc<Segment>], fields: &Fields, term: &str) -> tantivy::Result<u32> {
+    let mut count = 0;
+    for segment in segments {
+        for_each_live(&segment.reader, Term::from_field_text(fields.terms, term), |_| count += 1)?;
+    }
+    Ok(count)
 }
 
 /// Letters to insert, remove, replace or swap with the next to come from one word to the other
