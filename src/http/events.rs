@@ -26,8 +26,9 @@ use crate::wire::Status;
 
 /// Listeners at a time: each costs a connection, and a look at every worktree for each change …
 const MAX_LISTENERS: usize = 16;
-/// … and those of one token, so that it does not keep the others out.
-const MAX_OF_TOKEN: usize = 4;
+/// … and those of one token, so that it does not keep the others out: half of them, as a person
+/// has the page open in several windows.
+const MAX_OF_TOKEN: usize = 8;
 /// Between two events; what changes meanwhile is in the second.
 const PAUSE: Duration = Duration::from_millis(500);
 /// Without an event a listener hears this often that it is still connected.
@@ -96,7 +97,7 @@ pub(super) struct StatusEvent {
 ///
 /// Server-sent events: each is called `status` and carries what `GET /v1/status` answers. Two a
 /// second at most; comments between them are signs of life. It ends when the token does, or the
-/// daemon. There are places for 16 listeners, of which a token gets 4; whoever is one too many is
+/// daemon. There are places for 16 listeners, of which a token gets 8; whoever is one too many is
 /// told `busy`.
 #[utoipa::path(
     get,

@@ -15,7 +15,7 @@ use crate::harness::Sandbox;
 /// As many as may listen at a time …
 const PLACES: usize = 16;
 /// … with one token.
-const OF_TOKEN: usize = 4;
+const OF_TOKEN: usize = 8;
 
 /// Somebody who listens.
 struct Listener(BufReader<TcpStream>);
