@@ -3,9 +3,11 @@
 //! Embeds the distinct texts of a repository's chunks twice: by the model alone, in
 //! a loop, and by an index run that looks them up, embeds them, keeps them in the
 //! cache and commits them. Prints texts, wall and CPU seconds of both, and the ratio.
-//! With a second model folder it also compares the two models' speed and vectors.
+//! With a second model folder it also compares the two models' speed and vectors. `--export`
+//! writes the texts and the model's vectors instead, for `benches/models.py`: `texts.jsonl`, a JSON
+//! string a line, and `vectors.f32`, little-endian, in the same order.
 //!
-//!     cargo bench --bench embedding -- REPOSITORY [MODEL_FOLDER]
+//!     cargo bench --bench embedding -- REPOSITORY [MODEL_FOLDER | --export FOLDER]
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,13 +39,17 @@ fn main() -> Result<(), Failure> {
     };
     let texts = texts(Path::new(&repository), &packaged, &settings)?;
     let bare = bare(&texts, &packaged)?;
+    let other = args.next();
+    if other.as_deref() == Some("--export") {
+        return export(Path::new(&args.next().ok_or("--export FOLDER")?), &texts, &bare.vectors);
+    }
     println!("bare      {} texts  {:.2} s wall  {:.2} s CPU", texts.len(), bare.wall, bare.cpu);
 
     let (embedded, wall, cpu) = pipeline(&repository)?;
     println!("pipeline  {embedded} texts  {wall:.2} s wall  {cpu:.2} s CPU");
     println!("kept      {:.0} % by wall, {:.0} % by CPU", 100.0 * bare.wall / wall, 100.0 * bare.cpu / cpu);
 
-    if let Some(folder) = args.next() {
+    if let Some(folder) = other {
         let source = ModelSource::Local { folder: PathBuf::from(folder), pooling: None };
         let other = self::bare(&texts, &ModelOptions { source, ..packaged })?;
         let cosines = bare
@@ -102,6 +108,13 @@ fn bare(texts: &[String], options: &ModelOptions) -> Result<Bare, Failure> {
     let (began, before) = (Instant::now(), cpu("self")?);
     let vectors = texts.iter().map(|text| model.embed(text)).collect::<Result<_, _>>()?;
     Ok(Bare { wall: began.elapsed().as_secs_f64(), cpu: cpu("self")? - before, vectors })
+}
+
+fn export(folder: &Path, texts: &[String], vectors: &[Vec<f32>]) -> Result<(), Failure> {
+    let lines = texts.iter().map(|text| Ok(serde_json::to_string(text)? + "\n"));
+    std::fs::write(folder.join("texts.jsonl"), lines.collect::<Result<String, Failure>>()?)?;
+    let bytes: Vec<u8> = vectors.iter().flatten().flat_map(|component| component.to_le_bytes()).collect();
+    Ok(std::fs::write(folder.join("vectors.f32"), bytes)?)
 }
 
 /// A run of the program with an empty cache whose lexical part is done already.

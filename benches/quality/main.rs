@@ -2,7 +2,7 @@
 //! search in one process.
 //!
 //!     cargo bench --bench quality -- --packs DIR --clones DIR [--pack NAME]… [--mode MODE]
-//!         [--set KIND.WEIGHT=VALUE]… [--against RESULT.json] [--keep RESULT.json]
+//!         [--config FILE] [--data DIR] [--set KIND.WEIGHT=VALUE]… [--against RESULT.json] [--keep RESULT.json]
 //!         [--ablate] [--tune] [--misses]
 //!
 //! A pack is a folder with `repos.tsv` and `queries.jsonl` (see `benches/quality/README.md`). What
@@ -35,6 +35,12 @@ struct Args {
     /// Where worktrees and indexes are made.
     #[arg(long, default_value = "target/quality")]
     work: PathBuf,
+    /// Configuration with other models; give each a --data of its own.
+    #[arg(long)]
+    config: Option<PathBuf>,
+    /// Where the indexes lie; `data` below --work by default.
+    #[arg(long)]
+    data: Option<PathBuf>,
     /// Only this pack; may be repeated.
     #[arg(long)]
     pack: Vec<String>,
@@ -77,7 +83,7 @@ fn main() -> Result<()> {
         return Ok(());
     };
     let mode = Mode::from_name(&args.mode).ok_or("--mode is hybrid, lexical or dense")?;
-    let mut bench = Bench::open(packs, args.clones.as_deref(), &args.work, &args.pack, mode)?;
+    let mut bench = Bench::open(&args, packs, mode)?;
     let changes = args.set.iter().map(|change| tune::Change::parse(change)).collect::<Result<Vec<_>>>()?;
     let weights = |kind: QueryKind| {
         let mut weights = Weights::of(kind);

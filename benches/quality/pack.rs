@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 
-use contextd_indexer::config::{self, Flags};
-use contextd_indexer::embed::{EmbedError, Embedder, LocalEmbedder, ModelOptions, ModelSource};
+use contextd_indexer::config::{self, Flags, ModelSettings};
+use contextd_indexer::embed::{EmbedError, Embedder, LocalEmbedder};
+use contextd_indexer::engine::model_options;
 use contextd_indexer::git::Worktree;
 use contextd_indexer::id::{CollectionName, Fingerprint};
 use contextd_indexer::search::{Mode, Place, Query, QueryKind, Request, Searcher, Weights};
@@ -16,8 +17,8 @@ use contextd_indexer::store::EmbeddedStore;
 use contextd_indexer::tenant::{Database, Router, TenantContext};
 use serde::Deserialize;
 
-use crate::Result;
 use crate::score::{Found, Row, Target, score};
+use crate::{Args, Result};
 
 /// Hits asked for, so that enough distinct files are among them.
 const LIMIT: usize = 50;
@@ -41,7 +42,8 @@ struct Repository {
 pub(crate) struct Bench {
     queries: Vec<(String, Asked)>,
     repositories: HashMap<(String, String), Repository>,
-    embedder: Remembering,
+    /// By leg.
+    embedders: [Option<Remembering>; 2],
     mode: Mode,
     found: Vec<Vec<Found>>,
 }
@@ -81,38 +83,30 @@ impl Embedder for Remembering {
 
 impl Bench {
     /// Makes and indexes what the packs ask about.
-    pub(crate) fn open(
-        packs: &Path,
-        clones: Option<&Path>,
-        work: &Path,
-        only: &[String],
-        mode: Mode,
-    ) -> Result<Bench> {
+    pub(crate) fn open(args: &Args, packs: &Path, mode: Mode) -> Result<Bench> {
         let mut folders: Vec<PathBuf> = fs::read_dir(packs)?.map(|e| Ok(e?.path())).collect::<Result<_>>()?;
         folders.retain(|folder| folder.join("queries.jsonl").exists());
         folders.sort();
-        let data = work.join("data");
-        let settings =
-            config::load(&Flags { data_dir: Some(std::path::absolute(&data)?), ..Flags::default() })?;
+        let work = &args.work;
+        let data = std::path::absolute(args.data.clone().unwrap_or_else(|| work.join("data")))?;
+        let flags = Flags { data_dir: Some(data), config: args.config.clone(), ..Flags::default() };
+        let settings = config::load(&flags)?;
         let router = Router::new(Arc::new(EmbeddedStore::new(&settings.data_dir)));
+        let embedder = |model: &ModelSettings| -> Result<Remembering> {
+            let model = LocalEmbedder::open(&model_options(&settings.embed, model))?;
+            Ok(Remembering { model, vectors: HashMap::new() })
+        };
+        let code = settings.embed.code.as_ref().map(embedder).transpose()?;
         let mut bench = Bench {
             queries: Vec::new(),
             repositories: HashMap::new(),
-            embedder: Remembering {
-                model: LocalEmbedder::open(&ModelOptions {
-                    root: settings.embed.model_dir,
-                    source: ModelSource::Packages,
-                    runtime: settings.embed.runtime,
-                    threads: settings.embed.threads,
-                })?,
-                vectors: HashMap::new(),
-            },
+            embedders: [Some(embedder(&settings.embed.text)?), code],
             mode,
             found: Vec::new(),
         };
         for folder in folders {
             let pack = folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            if !only.is_empty() && !only.contains(&pack) {
+            if !args.pack.is_empty() && !args.pack.contains(&pack) {
                 continue;
             }
             for row in fs::read_to_string(folder.join("repos.tsv"))?.lines().skip(1) {
@@ -120,11 +114,11 @@ impl Bench {
                 let [name, repository, commit, _, root, ..] = columns[..] else { continue };
                 let path = work.join(&pack).join(name);
                 if !path.join(".git").exists() {
-                    let clones = clones.ok_or("--clones is needed to make the worktrees")?;
+                    let clones = args.clones.as_ref().ok_or("--clones is needed to make the worktrees")?;
                     let git_dir = clones.join(repository.replace('/', "+")).join("repo");
                     materialize(&git_dir, commit, root, &path)?;
                 }
-                index(&data, &path)?;
+                index(&flags, &path)?;
                 let worktree = Worktree::discover(&path)?;
                 let tenant = TenantContext::local(worktree.project_path())?;
                 let (database, collection) =
@@ -151,14 +145,15 @@ impl Bench {
             let Repository { worktree, database, collection } = place;
             let request =
                 Request { query: asked.query.clone(), limit: LIMIT, mode: self.mode, ..Request::default() };
-            let embedder: &mut dyn Embedder = &mut self.embedder;
-            let answer = Searcher::new(
-                vec![Place { database, collection, root: worktree.root() }],
-                [Some(embedder), None],
-            )
-            .with_weights(weights)
-            .search(&request)?
-            .or_error()?;
+            let embedders = self
+                .embedders
+                .each_mut()
+                .map(|embedder| embedder.as_mut().map(|embedder| embedder as &mut dyn Embedder));
+            let answer =
+                Searcher::new(vec![Place { database, collection, root: worktree.root() }], embedders)
+                    .with_weights(weights)
+                    .search(&request)?
+                    .or_error()?;
             let found: Vec<Found> = (answer.hits.iter())
                 .map(|hit| Found {
                     path: hit.path.to_string(),
@@ -252,14 +247,12 @@ fn materialize(git_dir: &Path, commit: &str, root: &str, to: &Path) -> Result<()
 }
 
 /// Indexes a worktree with the program itself.
-fn index(data: &Path, worktree: &Path) -> Result<()> {
-    let status = Command::new(env!("CARGO_BIN_EXE_indexer"))
-        .arg("--data-dir")
-        .arg(data)
-        .arg("once")
-        .arg(worktree)
-        .stdout(Stdio::null())
-        .status()?;
+fn index(flags: &Flags, worktree: &Path) -> Result<()> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_indexer"));
+    for (name, path) in [("--data-dir", &flags.data_dir), ("--config", &flags.config)] {
+        command.args(path.iter().flat_map(|path| [name.as_ref(), path.as_os_str()]));
+    }
+    let status = command.arg("once").arg(worktree).stdout(Stdio::null()).status()?;
     match status.success() {
         true => Ok(()),
         false => Err(format!("indexing {} failed", worktree.display()).into()),

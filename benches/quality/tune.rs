@@ -12,6 +12,7 @@ type Field = fn(&mut Weights) -> &mut f32;
 const WEIGHTS: &[(&str, f32, Field)] = &[
     ("lexical", 0.0, |w| &mut w.lexical),
     ("text", 0.0, |w| &mut w.dense[0]),
+    ("code", 0.0, |w| &mut w.dense[1]),
     ("symbol", 0.0, |w| &mut w.symbol),
     ("symbol_words", 0.0, |w| &mut w.symbol_words),
     ("path", 0.0, |w| &mut w.path),

@@ -23,7 +23,7 @@ fn texts() -> Vec<String> {
 }
 
 /// A vector is a function of its text, of unit length, and survives binary16.
-fn vectors_keep_the_contract(embedder: &mut dyn Embedder) {
+pub(super) fn vectors_keep_the_contract(embedder: &mut dyn Embedder) {
     let texts = texts();
     let first: Vec<Vec<f32>> = texts
         .iter()
@@ -39,7 +39,7 @@ fn vectors_keep_the_contract(embedder: &mut dyn Embedder) {
 }
 
 /// What is too long is refused, at the limit exactly.
-fn nothing_is_truncated(embedder: &mut dyn Embedder) {
+pub(super) fn nothing_is_truncated(embedder: &mut dyn Embedder) {
     let limit = embedder.max_tokens();
     let mut text = String::new();
     while embedder.count_tokens(&text) < limit {

@@ -146,3 +146,63 @@ fn a_lock_of_an_unknown_form_or_none_at_all_is_damage() {
         assert!(matches!(error, EmbedError::Damaged { .. }), "{error}");
     }
 }
+
+/// A model that is a table of tokens: nothing for the special ones and for what it does not know.
+fn table() -> Vec<u8> {
+    use crate::embed::onnx::{Dimension, Shape, TensorType, Type};
+    use crate::embed::onnx::{FLOAT, Graph, INT64, Model, Node, OperatorSet, Tensor, ValueInfo};
+    let value = |name: &str, elem_type: i32, more: Option<i64>| {
+        let named = |name: &str| Dimension { value: None, param: Some(name.to_owned()) };
+        let mut dim = vec![named("batch"), named("sequence")];
+        dim.extend(more.map(|width| Dimension { value: Some(width), param: None }));
+        let tensor_type = Some(TensorType { elem_type, shape: Some(Shape { dim }) });
+        ValueInfo { name: name.to_owned(), r#type: Some(Type { tensor_type }) }
+    };
+    let row = |token: u32| match token {
+        ..=102 => [0.0; 4],
+        _ => [1, 3, 5, 7].map(|factor| (token * factor % 11) as f32 - 5.0),
+    };
+    let tensor = Tensor {
+        dims: vec![30_522, 4],
+        data_type: FLOAT,
+        name: "table".to_owned(),
+        raw_data: (0..30_522).flat_map(row).flat_map(f32::to_le_bytes).collect(),
+    };
+    let node = Node {
+        input: vec!["table".to_owned(), "input_ids".to_owned()],
+        output: vec!["last_hidden_state".to_owned()],
+        op_type: "Gather".to_owned(),
+        ..Node::default()
+    };
+    let graph = Graph {
+        node: vec![node],
+        name: "table".to_owned(),
+        initializer: vec![tensor],
+        input: vec![value("input_ids", INT64, None), value("attention_mask", INT64, None)],
+        output: vec![value("last_hidden_state", FLOAT, Some(4))],
+    };
+    let opset_import = vec![OperatorSet { domain: String::new(), version: 17 }];
+    prost::Message::encode_to_vec(&Model {
+        ir_version: 8,
+        graph: Some(graph),
+        opset_import,
+        ..Model::default()
+    })
+}
+
+#[test]
+fn a_table_of_tokens_is_a_model_and_has_a_vector_for_what_it_does_not_know() {
+    let (root, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    copied(folder.path());
+    std::fs::write(folder.path().join("model.onnx"), table()).unwrap();
+    let options = local(root.path(), folder.path());
+    install(&options, &mut |_| {}).unwrap();
+    let mut model = LocalEmbedder::open(&options).unwrap();
+    assert_eq!(model.dimension(), 4);
+    crate::embed::contract::vectors_keep_the_contract(&mut model);
+    crate::embed::contract::nothing_is_truncated(&mut model);
+    // Ideographs that the vocabulary lacks, and no text at all.
+    let nothing = model.embed("").unwrap();
+    assert_eq!(model.embed("\u{2f9df}\u{2fa1d}").unwrap(), nothing);
+    assert_ne!(model.embed("word").unwrap(), nothing);
+}

@@ -147,6 +147,12 @@ impl Embedder for LocalEmbedder {
             return Err(failed(format!("{} components came, not {}", vector.len(), self.lock.dimension)));
         }
         let length = vector.iter().map(|x| x * x).sum::<f32>().sqrt();
+        // A table of tokens has nothing for a text of tokens that it does not know. All such texts
+        // are alike, and unlike any other.
+        if length == 0.0 {
+            vector[0] = 1.0;
+            return Ok(vector);
+        }
         if !length.is_finite() || length < 0.5 {
             return Err(failed("the vector has no direction".to_owned()));
         }
