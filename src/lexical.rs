@@ -78,7 +78,7 @@ pub fn query_terms(query: &str) -> Vec<(String, f32)> {
             word if ASKING_WORDS.binary_search(&word).is_ok() => ASKING_WEIGHT,
             _ => 1.0,
         };
-        word_terms(word, &mut |term, whole| {
+        let mut give = |term: String, whole: bool| {
             let weight = if whole { WHOLE_WEIGHT } else { base };
             match places.get(&term) {
                 Some(place) => out[*place].1 = out[*place].1.max(weight),
@@ -87,9 +87,34 @@ pub fn query_terms(query: &str) -> Vec<(String, f32)> {
                     out.push((term, weight));
                 }
             }
-        });
+        };
+        word_terms(word, &mut give);
+        if let Some(plain) = without_accents(word) {
+            word_terms(&plain, &mut give);
+        }
     });
     out
+}
+
+/// A word without its accents, if it has some: `validación` is spelled almost as `validation`, and
+/// `paramètre` as `parameter`.
+fn without_accents(word: &str) -> Option<String> {
+    if word.is_ascii() {
+        return None;
+    }
+    let bare = |c: char| match c {
+        'à'..='å' => 'a',
+        'ç' => 'c',
+        'è'..='ë' => 'e',
+        'ì'..='ï' => 'i',
+        'ñ' => 'n',
+        'ò'..='ö' => 'o',
+        'ù'..='ü' => 'u',
+        c => c,
+    };
+    let lower = word.to_lowercase();
+    let plain: String = lower.chars().map(bare).collect();
+    (plain != lower).then_some(plain)
 }
 
 /// Words of a question that say nothing of its subject. Sorted.
@@ -376,6 +401,9 @@ mod tests {
         assert_eq!(query.iter().filter(|(t, _)| t == "the").count(), 1);
         assert_eq!(query_terms("the"), [("the".to_owned(), 1.0)]);
         assert_eq!(query_terms(" ?! "), []);
+        let accents: Vec<String> =
+            query_terms("Validación naïveté").into_iter().map(|(term, _)| term).collect();
+        assert_eq!(accents, ["validación", "validacion", "naïveté", "naivet"]);
     }
 
     #[test]
