@@ -146,7 +146,7 @@ const FAULT_WORDS: &[&str] = &[
     "wrongly",
 ];
 
-/// More words than this is a report, not a question.
+/// More words than this is a report, unless it asks.
 const LONG_QUERY_WORDS: usize = 24;
 
 /// What opens a line that a program printed.
@@ -178,11 +178,12 @@ pub(super) fn kind_of(marks: &Marks, tokens: usize, names: usize, paths: usize) 
     }
     let scoped = subject.len() != lower.len();
     let fault = || subject.split(|c: char| !c.is_alphanumeric()).any(|word| FAULT_WORDS.contains(&word));
-    if tokens > LONG_QUERY_WORDS || (!asks && (scoped || verb || fault())) {
-        QueryKind::Change
-    } else {
-        QueryKind::Question
-    }
+    let change = match tokens > LONG_QUERY_WORDS {
+        // Who tells a long story asks at its end, or in the middle of it.
+        true => !asks && (scoped || verb || !text.contains("? ")),
+        false => !asks && (scoped || verb || fault()),
+    };
+    if change { QueryKind::Change } else { QueryKind::Question }
 }
 
 /// Whether a program printed it: `error[E0308]: …`, `ValueError: …`, `2024-05-01 ERROR …`.

@@ -29,7 +29,18 @@ fn kinds() {
     for (text, kind) in cases {
         assert_eq!(Query::new(text).kind, kind, "{text}");
     }
-    assert_eq!(Query::new(&"word ".repeat(40)).kind, QueryKind::Change);
+    let story = "word ".repeat(40);
+    let long = [
+        (story.clone(), QueryKind::Change),
+        (format!("{story} where is that?"), QueryKind::Question),
+        (format!("Hello, {story} where is that? Thanks"), QueryKind::Question),
+        (format!("how is {story}"), QueryKind::Question),
+        (format!("Fix the parser. {story} Why? It failed"), QueryKind::Change),
+        (format!("http: refuse it. {story} Why? It failed"), QueryKind::Change),
+    ];
+    for (text, kind) in &long {
+        assert_eq!(Query::new(text).kind, *kind, "{text}");
+    }
 }
 
 #[test]
