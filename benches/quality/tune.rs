@@ -22,6 +22,7 @@ const WEIGHTS: &[(&str, f32, Field)] = &[
     ("copy", 1.0, |w| &mut w.copy),
     ("path_words", 0.0, |w| &mut w.path_words),
     ("declaration", 1.0, |w| &mut w.declaration),
+    ("module", 1.0, |w| &mut w.module),
     ("join", 0.0, |w| &mut w.join),
     ("file", 0.0, |w| &mut w.file),
     ("neighbours", 0.0, |w| &mut w.neighbours),

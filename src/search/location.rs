@@ -45,6 +45,19 @@ impl Role {
         }
     }
 
+    /// The role of `symbol` within `container` in a file of this role: Rust keeps unit tests
+    /// beside the code, in a module that is called so by convention.
+    pub fn of_symbol(self, language: Language, container: Option<&str>, symbol: Option<&str>) -> Role {
+        if self != Role::Source || language != Language::Rust {
+            return self;
+        }
+        let outer = container.iter().flat_map(|names| names.split("::"));
+        match outer.chain(symbol).any(|name| matches!(name, "test" | "tests")) {
+            true => Role::Test,
+            false => self,
+        }
+    }
+
     /// The role of `path`. The first rule that applies decides: whose code it is
     /// says more than what it holds.
     pub fn of(path: &RepoPath, language: Language) -> Role {
@@ -163,6 +176,22 @@ mod tests {
         for (path, role) in cases {
             let path = RepoPath::new(path).expect("well-formed");
             assert_eq!(Role::of(&path, Language::of(&path)), role, "{path}");
+        }
+    }
+
+    #[test]
+    fn tests_beside_the_code() {
+        let cases = [
+            (Role::Source, Language::Rust, Some("tests"), Some("parses"), Role::Test),
+            (Role::Source, Language::Rust, Some("wire::tests::big"), None, Role::Test),
+            (Role::Source, Language::Rust, None, Some("tests"), Role::Test),
+            (Role::Source, Language::Rust, Some("Tester"), Some("test_all"), Role::Source),
+            (Role::Source, Language::Rust, None, None, Role::Source),
+            (Role::Source, Language::Go, Some("tests"), Some("Parse"), Role::Source),
+            (Role::Vendored, Language::Rust, Some("tests"), Some("parses"), Role::Vendored),
+        ];
+        for (role, language, container, symbol, expected) in cases {
+            assert_eq!(role.of_symbol(language, container, symbol), expected, "{container:?} {symbol:?}");
         }
     }
 

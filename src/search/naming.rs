@@ -131,9 +131,8 @@ pub fn nearest_definition(users: Vec<User>, name: &str, from: &Point) -> Option<
 
 /// A test by its file, or by the module that it is in.
 pub fn is_test(point: &Point) -> bool {
-    let in_module = point.container.iter().flat_map(|container| container.split(['.', ':']));
-    Role::of(&point.path, point.language) == Role::Test
-        || in_module.chain(point.symbol.as_deref()).any(|part| matches!(part, "tests" | "test"))
+    let role = Role::of(&point.path, point.language);
+    role.of_symbol(point.language, point.container.as_deref(), point.symbol.as_deref()) == Role::Test
 }
 
 /// Those that use the name: calls first, then who knows its type, then the product's code,

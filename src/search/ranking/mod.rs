@@ -57,6 +57,8 @@ pub enum Reason {
     Neighbours,
     /// Demoted: a test, example, benchmark, document, setting, declaration, or generated or vendored code.
     Role(Role),
+    /// Demoted: the head of a file, or else of the kind `module`.
+    Module,
     /// Demoted: better chunks of the same file stand before it.
     Repeated,
     /// Demoted: its text stands before it already.
@@ -77,6 +79,7 @@ impl Reason {
             Reason::File => "file",
             Reason::Neighbours => "neighbours",
             Reason::Role(role) => role.name(),
+            Reason::Module => "module",
             Reason::Repeated => "repeated",
             Reason::Copy => "copy",
         }
@@ -139,9 +142,13 @@ pub fn rank(query: &Query, candidates: &[Candidate<'_>], weights: &Weights) -> V
         let file = files.get(&point.path).copied().unwrap_or_default();
         add(weights.file, file, 0.75, Reason::File);
         add(weights.neighbours, neighbours[index], 0.5, Reason::Neighbours);
-        let factor = weights.role(at.role, query);
+        let role = at.role.of_symbol(point.language, point.container.as_deref(), point.symbol.as_deref());
+        let factor = weights.role(role, query);
         if factor < 1.0 {
-            hit.demote(factor, Reason::Role(at.role));
+            hit.demote(factor, Reason::Role(role));
+        }
+        if point.kind == "module" && weights.module < 1.0 {
+            hit.demote(weights.module, Reason::Module);
         }
         ranked.push(hit);
     }

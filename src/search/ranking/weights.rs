@@ -45,6 +45,9 @@ pub struct Weights {
     pub foreign: f32,
     /// Factor on declarations without code.
     pub declaration: f32,
+    /// Factor on modules: the head of a file and what else is in none of its symbols, and what
+    /// declares a module.
+    pub module: f32,
     /// Lines up to which neighbours are one hit; 0 where each stands alone.
     pub join: f32,
     /// Factor on a chunk whose text stands before it already.
@@ -77,6 +80,7 @@ impl Weights {
             unasked: 0.6,
             foreign: 0.4,
             declaration: 0.7,
+            module: 0.8,
             join: 60.0,
             copy: 0.5,
             saturation: 0.7,
@@ -91,6 +95,7 @@ impl Weights {
                 literal: 0.0,
                 unasked: 1.0,
                 neighbours: 0.0,
+                module: 1.0,
                 test: 0.35,
                 saturation: 0.98,
                 ..question
@@ -138,6 +143,7 @@ impl Weights {
         unasked: 1.0,
         foreign: 1.0,
         declaration: 1.0,
+        module: 1.0,
         join: 0.0,
         copy: 1.0,
         saturation: 1.0,

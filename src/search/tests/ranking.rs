@@ -124,6 +124,23 @@ fn asked_for_tests_are_demoted_less() {
 }
 
 #[test]
+fn unit_tests_beside_the_code_are_tests() {
+    let mut test = point(1, "src/store.rs", "function", "x", "x");
+    test.container = Some("tests".to_owned());
+    let points = [(1.0, test), (0.65, point(2, "src/load.rs", "function", "x", "x"))];
+    assert_eq!(order("how are routes saved", &points), [2, 1]);
+    assert_eq!(order("tests about how routes are saved", &points), [1, 2]);
+}
+
+#[test]
+fn a_symbol_before_the_head_of_a_file_where_no_change_is_asked_for() {
+    let points =
+        [(1.0, point(1, "src/a.rs", "module", "", "x")), (0.95, point(2, "src/b.rs", "function", "x", "y"))];
+    assert_eq!(order("how are routes saved", &points), [2, 1]);
+    assert_eq!(order("Add another dependency", &points), [1, 2]);
+}
+
+#[test]
 fn a_question_spreads_over_files_and_a_change_stays() {
     let points = [
         (1.0, point(1, "src/a.rs", "function", "x", "x")),
