@@ -200,6 +200,7 @@ fn options(settings: &config::Settings, model: &ModelOptions) -> Result<Options,
         model: info.fingerprint,
         dimension: info.dimension,
         max_tokens: info.max_tokens,
+        texts: info.tokenizer.clone(),
         tokens: info.tokens.clone(),
     };
     Ok(Options {

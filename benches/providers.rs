@@ -69,6 +69,8 @@ fn main() -> Result<(), Failure> {
         let stats = database.stats(&collection)?;
         println!("{name:<9} {} points, {} vectors", stats.points, stats.vectors[0]);
     }
+    let legs = embedded.schema(&collection)?.legs;
+    let Some((indexed, _)) = &legs[Leg::Text.index()] else { return Err("it has no text leg".into()) };
     println!("{} queries, the first {TOP}", queries.len());
     let all = Filter::default();
     for (what, by) in [
@@ -81,7 +83,7 @@ fn main() -> Result<(), Failure> {
         let mut walls = [Vec::new(), Vec::new()];
         for text in &queries {
             let probe = match by {
-                By::Vectors => Probe::Vector(Leg::Text, model.embed(text)?),
+                By::Vectors => Probe::Vector(Leg::Text, indexed.clone(), model.embed(text)?),
                 _ => Probe::Terms(Query::new(text).terms),
             };
             let mut ask = |database: &Database, wall: &mut Vec<f64>| -> Result<Vec<PointId>, Failure> {
@@ -99,13 +101,13 @@ fn main() -> Result<(), Failure> {
                             ..Request::default()
                         };
                         let embedder: &mut dyn Embedder = &mut model;
-                        let answer = Searcher::new(vec![place], [Some(embedder), None])
-                            .search(&request)?
-                            .or_error()?;
+                        let answer =
+                            Searcher::new(vec![place], vec![Ok(embedder)]).search(&request)?.or_error()?;
                         answer.hits.iter().map(|hit| hit.id).collect()
                     }
                     By::Fusion => {
-                        let probes = [probe.clone(), Probe::Vector(Leg::Text, model.embed(text)?)];
+                        let probes =
+                            [probe.clone(), Probe::Vector(Leg::Text, indexed.clone(), model.embed(text)?)];
                         if std::ptr::eq(database, &embedded) {
                             rrf(database.search(&collection, &probes, &all, 100)?)
                         } else {

@@ -144,7 +144,15 @@ fn record(points: &[Point]) -> FileRecord {
 }
 
 fn schema(kind: CollectionKind) -> Schema {
-    Schema { kind, legs: [Some((Fingerprint("bench".to_owned()), DIMENSION)), None], source: Vec::new() }
+    Schema { kind, legs: [Some((model(), DIMENSION)), None], source: Vec::new() }
+}
+
+fn model() -> Fingerprint {
+    Fingerprint("bench".to_owned())
+}
+
+fn near(vector: Vec<f32>) -> Probe {
+    Probe::Vector(Leg::Text, model(), vector)
 }
 
 fn database(data: &Path) -> Result<Database, Failure> {
@@ -192,7 +200,7 @@ fn large(files: &Files) -> Result<(), Failure> {
         let mut lexical = Vec::new();
         for _ in 0..ROUNDS {
             for terms in &terms {
-                let probe = [Probe::Vector(Leg::Text, random.vector())];
+                let probe = [near(random.vector())];
                 dense.push(timed(|| open.search(&name, &probe, filter, 10))?);
                 lexical.push(timed(|| open.search(&name, std::slice::from_ref(terms), filter, 10))?);
             }
@@ -230,7 +238,7 @@ fn large(files: &Files) -> Result<(), Failure> {
     let again = database(folder.path())?;
     again.search(&name, &terms[..1], &Filter::default(), 10)?;
     let words = began.elapsed();
-    again.search(&name, &[Probe::Vector(Leg::Text, random.vector())], &Filter::default(), 10)?;
+    again.search(&name, &[near(random.vector())], &Filter::default(), 10)?;
     println!(
         "reopened  first answer by words {:.0} ms, by vectors {:.0} ms; {:+.0} MB resident",
         words.as_secs_f64() * 1000.0,
@@ -278,7 +286,7 @@ fn many(files: &Files, databases: usize) -> Result<(), Failure> {
     for number in (0..databases).map(|at| at * 7919 % databases) {
         let database = router.database(&tenant(number)?)?;
         let name = names[number % 3].1.as_ref().map_err(Clone::clone)?;
-        let probes = [terms.clone(), Probe::Vector(Leg::Text, random.vector())];
+        let probes = [terms.clone(), near(random.vector())];
         walls.push(timed(|| database.search(name, &probes, &Filter::default(), 10))?);
     }
     println!("search    of one opened for it: {}", percentiles(walls));

@@ -145,15 +145,12 @@ impl Bench {
             let Repository { worktree, database, collection } = place;
             let request =
                 Request { query: asked.query.clone(), limit: LIMIT, mode: self.mode, ..Request::default() };
-            let embedders = self
-                .embedders
-                .each_mut()
-                .map(|embedder| embedder.as_mut().map(|embedder| embedder as &mut dyn Embedder));
-            let answer =
-                Searcher::new(vec![Place { database, collection, root: worktree.root() }], embedders)
-                    .with_weights(weights)
-                    .search(&request)?
-                    .or_error()?;
+            let models = self.embedders.iter_mut().flatten();
+            let models = models.map(|embedder| Ok(embedder as &mut dyn Embedder)).collect();
+            let answer = Searcher::new(vec![Place { database, collection, root: worktree.root() }], models)
+                .with_weights(weights)
+                .search(&request)?
+                .or_error()?;
             let found: Vec<Found> = (answer.hits.iter())
                 .map(|hit| Found {
                     path: hit.path.to_string(),

@@ -106,6 +106,9 @@ fn summary(outcome: &Outcome) -> String {
             "{leg} vectors: {} needed, {} present, {} embedded, {} from the cache, {} pending\n",
             vectors.needed, vectors.present, vectors.embedded, vectors.cache_hits, vectors.pending
         ));
+        if let Some(former) = &vectors.replaces {
+            text.push_str(&format!("  until all are there, those of the former model {former} answer\n"));
+        }
     }
     text.push_str(&format!("done in {:.1} s\n", outcome.ms.total as f64 / 1e3));
     text

@@ -137,7 +137,8 @@ impl Report {
     /// them, as nothing had changed: then a fill that waits goes on waiting. A run that came to
     /// its end has filled what can be filled.
     pub(super) fn leaves_vectors(&self, kind: Kind) -> Option<bool> {
-        let missing = self.outcome.vectors.iter().flatten().any(|vectors| vectors.pending > 0);
+        let mut vectors = self.outcome.vectors.iter().flatten();
+        let missing = vectors.any(|vectors| vectors.pending > 0 || vectors.replaces.is_some());
         (!self.unchanged).then_some(missing && (self.outcome.interrupted || kind == Kind::Look))
     }
 }
@@ -306,14 +307,21 @@ mod tests {
 
     #[test]
     fn a_run_that_counted_no_vectors_says_nothing_of_them() {
-        let report = |unchanged: bool, interrupted, pending| Report {
+        let report = |unchanged: bool, interrupted, pending, replaces: Option<&str>| Report {
             outcome: Outcome {
                 collection: CollectionName::new("local_a_codebase_00000000").expect("a name"),
                 full: None,
                 head: Head::default(),
                 files: FileCounts::default(),
                 chunks: ChunkCounts::default(),
-                vectors: [(!unchanged).then(|| VectorCounts { pending, ..VectorCounts::default() }), None],
+                vectors: [
+                    (!unchanged).then(|| VectorCounts {
+                        pending,
+                        replaces: replaces.map(str::to_owned),
+                        ..VectorCounts::default()
+                    }),
+                    None,
+                ],
                 bytes: ByteCounts::default(),
                 commits: 0,
                 unreadable_directories: 0,
@@ -336,9 +344,11 @@ mod tests {
             // What could not be embedded now cannot be a moment later.
             (Kind::Fill, false, false, 3, Some(false)),
         ] {
-            let found = report(unchanged, interrupted, pending).leaves_vectors(kind);
+            let found = report(unchanged, interrupted, pending, None).leaves_vectors(kind);
             assert_eq!(found, expected, "{kind:?} {unchanged} {interrupted} {pending}");
         }
+        let all_in_the_cache = report(false, false, 0, Some("m"));
+        assert_eq!(all_in_the_cache.leaves_vectors(Kind::Look), Some(true), "they are to be shown");
     }
 
     #[test]

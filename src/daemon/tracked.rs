@@ -148,7 +148,8 @@ impl Tracked {
             complete,
             vectors: by_leg(|leg: Leg| {
                 let counts = outcome.vectors[leg.index()].as_ref()?;
-                Some(Present { present: counts.needed - counts.pending, needed: counts.needed })
+                let replaces = counts.replaces.clone();
+                Some(Present { present: counts.needed - counts.pending, needed: counts.needed, replaces })
             }),
         });
     }

@@ -233,6 +233,8 @@ pub(super) fn install_with(
                 let lock = hub::inspect_folder(folder, *pooling)?;
                 made.push(finish(options, &lock_path, lock, progress)?);
             }
+            // Where it came from is not known any more.
+            ModelSource::Installed { .. } => drop(ModelLock::read(&lock_path, "a model of before")?),
         }
     }
     if !made.is_empty() {
@@ -335,8 +337,25 @@ pub(super) fn model_lock_path(options: &ModelOptions) -> PathBuf {
             let pooling = pooling.map_or("default", Pooling::name);
             format!("local-{}-{pooling}", path_hash8(folder))
         }
+        ModelSource::Installed { folder } => return folder.join(LOCK_NAME),
     };
     options.root.join(folder).join(LOCK_NAME)
+}
+
+/// The models installed below `root`, with their folders, in the order of these. What cannot be
+/// read is none.
+pub fn installed(root: &Path) -> Vec<(Fingerprint, PathBuf)> {
+    let entries = std::fs::read_dir(root).into_iter().flatten().flatten();
+    let mut found: Vec<_> = entries
+        .filter_map(|entry| {
+            let lock = ModelLock::read(&entry.path().join(LOCK_NAME), "the embedding model").ok()?;
+            // The runtime is there too, and what is being installed has a hidden name.
+            let is_model = lock.dimension > 0 && !entry.file_name().as_encoded_bytes().starts_with(b".");
+            is_model.then(|| (fingerprint(&lock), entry.path()))
+        })
+        .collect();
+    found.sort_by(|a, b| a.1.cmp(&b.1));
+    found
 }
 
 /// The library of `options`: the configured one, or the installed one with its size checked.

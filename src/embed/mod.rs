@@ -28,7 +28,7 @@ use std::path::PathBuf;
 pub use cache::{CacheError, CacheStats, EmbeddingCache};
 pub use files::{ModelLock, Pooling};
 pub use info::ModelInfo;
-pub use install::{InstallError, Installed, Progress, Status, install, status};
+pub use install::{InstallError, Installed, Progress, Status, install, installed, status};
 pub use local::LocalEmbedder;
 pub use tokens::TokenCounter;
 
@@ -90,6 +90,11 @@ pub enum ModelSource {
         /// How token vectors become one; read from `1_Pooling` where absent,
         /// the mean where that is absent too.
         pooling: Option<Pooling>,
+    },
+    /// A model that was installed before, wherever it came from: it is run, and never got.
+    Installed {
+        /// Its folder below [`ModelOptions::root`], with its lock file.
+        folder: PathBuf,
     },
 }
 
@@ -202,4 +207,10 @@ pub enum EmbedError {
 /// its other key is the text itself.
 pub fn leg_fingerprint(model: &Fingerprint, wording: &str) -> Fingerprint {
     Fingerprint(format!("{model};{wording}"))
+}
+
+/// Whether the vectors of an index leg are the model's, whatever wording its texts had: the
+/// wording of a query is its own.
+pub fn is_of_model(leg: &Fingerprint, model: &Fingerprint) -> bool {
+    leg.0.strip_prefix(&model.0).is_some_and(|wording| wording.is_empty() || wording.starts_with(';'))
 }

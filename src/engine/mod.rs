@@ -53,6 +53,8 @@ pub struct Engine {
     server: Option<Arc<QdrantStore>>,
     /// By leg; legs with the same model share one.
     models: [Option<Arc<Model>>; 2],
+    /// Models of former configurations that queries still need.
+    former: Mutex<Vec<Arc<Model>>>,
     options: Mutex<Option<Arc<Options>>>,
     cache: Mutex<Option<EmbeddingCache>>,
 }
@@ -188,6 +190,7 @@ impl Engine {
             router,
             server,
             models: [Some(text), code],
+            former: Mutex::default(),
             options: Mutex::default(),
             cache: Mutex::default(),
             settings,
@@ -230,7 +233,8 @@ impl Engine {
             *cache = None;
         }
         // No short circuit: each is to be looked at.
-        self.models.iter().flatten().fold(false, |any, model| model.unload_idle(idle) | any)
+        let former = lock(&self.former).clone();
+        self.models.iter().flatten().chain(&former).fold(false, |any, model| model.unload_idle(idle) | any)
     }
 
     /// The embedding cache's size, where there is one.
@@ -254,6 +258,7 @@ impl Engine {
                 model: info.fingerprint.clone(),
                 dimension: info.dimension,
                 max_tokens: info.max_tokens,
+                texts: format!("{},{},{}", wording(leg), info.max_tokens, info.tokenizer),
                 tokens: info.tokens.clone(),
             };
             Ok(Some((options, info)))

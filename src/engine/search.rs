@@ -1,14 +1,17 @@
 //! A search over the collections of some worktrees, with the models that it needs.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::field;
 
-use super::{Engine, EngineError, Purpose, Workspace};
-use crate::embed::{Embedder, Leg};
+use super::models::{Model, SharedEmbedder};
+use super::{Engine, EngineError, Purpose, Workspace, lock, model_options};
+use crate::embed::{self, EmbedError, Embedder, ModelOptions, ModelSource, is_of_model};
+use crate::id::Fingerprint;
 use crate::search::related::related;
 use crate::search::relation::{Position, Related};
-use crate::search::{Answer, Mode, Request, SearchError, Searcher};
+use crate::search::{Answer, Mode, Place, Request, SearchError, Searcher};
 use crate::telemetry::metrics;
 
 impl Engine {
@@ -53,25 +56,79 @@ impl Engine {
     }
 
     fn answer(&self, workspaces: &[&Workspace], request: &Request) -> Result<Answer, EngineError> {
-        let mut embedders = [None, None];
+        let places: Vec<Place<'_>> = workspaces.iter().map(|workspace| workspace.place()).collect();
+        let mut models = Vec::new();
         if request.mode != Mode::Lexical {
-            for leg in Leg::ALL {
-                // Without a vector anywhere the model stays where it is.
-                let any = workspaces.iter().any(|workspace| {
-                    let stats = workspace.place().database.stats(workspace.collection());
-                    stats.is_ok_and(|stats| stats.vectors[leg.index()] > 0)
-                });
-                if any {
-                    embedders[leg.index()] =
-                        self.embedder(leg, Purpose::Query).map_err(EngineError::QueryModel)?;
+            for Place { database, collection, .. } in &places {
+                let (Ok(schema), Ok(stats)) = (database.schema(collection), database.stats(collection))
+                else {
+                    continue;
+                };
+                // Without a vector anywhere a model stays where it is.
+                let filled = schema.legs.iter().zip(stats.vectors).filter(|(_, vectors)| *vectors > 0);
+                for (indexed, _) in filled.filter_map(|(leg, _)| leg.as_ref()) {
+                    if !models.iter().any(|model| embeds_for(model, indexed)) {
+                        models.push(self.query_model(indexed).map_err(EngineError::QueryModel)?);
+                    }
                 }
             }
         }
-        let embedders = embedders
-            .each_mut()
-            .map(|embedder| embedder.as_mut().map(|embedder| embedder as &mut dyn Embedder));
-        let places = workspaces.iter().map(|workspace| workspace.place()).collect();
-        Ok(Searcher::new(places, embedders).search(request)?)
+        let models = models.iter_mut().map(|model| match model {
+            Ok(embedder) => Ok(embedder as &mut dyn Embedder),
+            Err(unusable) => Err(unusable.clone()),
+        });
+        Ok(Searcher::new(places, models.collect()).search(request)?)
+    }
+
+    /// The model that the vectors of a leg are of: a configured one, or while that of the
+    /// configuration is not yet filled a former one. Why there is none is said in the answer,
+    /// and is an error where it may be for the want of a configured one.
+    fn query_model(&self, indexed: &Fingerprint) -> Result<Found, EmbedError> {
+        let mut unusable = None;
+        for model in self.models.iter().flatten() {
+            match model.info() {
+                Ok(info) if is_of_model(indexed, &info.fingerprint) => {
+                    return model.embedder(Purpose::Query).map(Ok);
+                }
+                Ok(_) => {}
+                Err(error) => unusable = Some(error),
+            }
+        }
+        if let Some(model) = self.former_model(indexed) {
+            let embedder = model.embedder(Purpose::Query);
+            return Ok(embedder.map_err(|error| (indexed.clone(), error.to_string())));
+        }
+        let why =
+            format!("its model {indexed} is not installed: `indexer once` gives it the configured one's");
+        unusable.map_or(Ok(Err((indexed.clone(), why))), Err)
+    }
+
+    /// The installed model that the vectors of a leg are of, whatever is configured.
+    fn former_model(&self, indexed: &Fingerprint) -> Option<Arc<Model>> {
+        let mut former = lock(&self.former);
+        let is_it =
+            |model: &&Arc<Model>| model.info().is_ok_and(|info| is_of_model(indexed, &info.fingerprint));
+        if let Some(model) = former.iter().find(is_it) {
+            return Some(Arc::clone(model));
+        }
+        let options = model_options(&self.settings.embed, &self.settings.embed.text);
+        let (_, folder) =
+            embed::installed(&options.root).into_iter().find(|(model, _)| is_of_model(indexed, model))?;
+        let source = ModelSource::Installed { folder };
+        let model = Arc::new(Model::new(ModelOptions { source, ..options }));
+        former.push(Arc::clone(&model));
+        Some(model)
+    }
+}
+
+/// A model for queries, or which one cannot be used, and why.
+type Found = Result<SharedEmbedder, (Fingerprint, String)>;
+
+/// Whether a model that was looked for already is that of a leg.
+fn embeds_for(model: &Found, indexed: &Fingerprint) -> bool {
+    match model {
+        Ok(embedder) => is_of_model(indexed, embedder.fingerprint()),
+        Err((unusable, _)) => unusable == indexed,
     }
 }
 

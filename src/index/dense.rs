@@ -1,5 +1,8 @@
 //! Filling the vectors that are missing: from the embedding cache where the text was
 //! ever seen, else by the model; edited and newest files first.
+//!
+//! A leg that is to be another model's goes on answering while the vectors of the other one are
+//! computed: they go into the cache, and where all are there one commit shows them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::ops::ControlFlow;
@@ -8,13 +11,14 @@ use std::time::Instant;
 use super::freshness::needed;
 use super::outcome::{Outcome, VectorCounts};
 use super::prepare::texts;
+use super::state::IndexState;
 use super::{IndexError, Indexer, Observe, Progress};
 use crate::embed::{EmbedError, Embedder, EmbeddingCache, Leg};
 use crate::git::Listing;
 use crate::id::{Fingerprint, VectorKey};
 use crate::manifest::{FileRecord, Manifest};
 use crate::path::RepoPath;
-use crate::store::Batch;
+use crate::store::{Batch, Legs};
 
 /// Vectors of one commit of the store. A killed run repeats at most this many
 /// insertions; the cache has the vectors by then.
@@ -27,6 +31,22 @@ const LOOKUP_KEYS: usize = 512;
 const JOINED_VECTORS: usize = 64;
 /// … if no more texts than this have to be embedded: about as long as a commit takes.
 const JOINED_TEXTS: usize = 4;
+
+/// Vectors that the commit which shows another model's leg has at most, and that wait for it in
+/// memory: bounds both. Any others are shown by those right after it, from the cache.
+const SWITCH_VECTORS: usize = if cfg!(test) { 5 } else { 65_536 };
+
+/// How a run finds a leg.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// As it is to be.
+    Continues,
+    /// It is begun, or ended, by the run's first commit.
+    Begins,
+    /// With vectors of the fingerprint `former`, which answer until those of the other are
+    /// there, of which the last run left `known` in the cache.
+    Replaces { former: String, known: u64 },
+}
 
 /// Which of the missing vectors a run fills.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +79,8 @@ pub(super) struct Fill<'a> {
     manifest: &'a Manifest,
     /// Files that this run found changed: theirs come first.
     changed: BTreeSet<&'a RepoPath>,
+    /// The collection's legs.
+    current: Legs,
     legs: Vec<Missing>,
 }
 
@@ -67,6 +89,10 @@ struct Missing {
     leg: Leg,
     keys: HashSet<VectorKey>,
     counts: VectorCounts,
+    /// Whether it takes over from another model's in this run, if nobody ends the run before.
+    takes_over: bool,
+    /// Keys that had no place in the commit of that.
+    later: HashSet<VectorKey>,
 }
 
 impl<'a> Indexer<'a> {
@@ -76,32 +102,47 @@ impl<'a> Indexer<'a> {
         manifest: &'a Manifest,
         changed: &'a [RepoPath],
         scope: Option<Scope>,
+        current: Legs,
+        starts: [Start; Leg::ALL.len()],
     ) -> Result<Fill<'a>, IndexError> {
         let changed: BTreeSet<&RepoPath> = changed.iter().collect();
         let mut legs = Vec::new();
         for leg in Leg::ALL.into_iter().filter(|leg| self.options.legs[leg.index()].is_some()) {
             let needed = needed(manifest, leg);
-            let present = self.database.vector_keys(self.collection, leg)?;
+            let start = &starts[leg.index()];
+            let present = match start {
+                Start::Continues => self.database.vector_keys(self.collection, leg)?,
+                Start::Begins | Start::Replaces { .. } => Default::default(),
+            };
+            let (replaces, known) = match start {
+                Start::Replaces { former, known } => (Some(former.clone()), *known),
+                Start::Continues | Start::Begins => (None, 0),
+            };
+            let takes_over = replaces.is_some() && scope == Some(Scope::All);
             let mut keys: HashSet<VectorKey> = needed.difference(&present).copied().collect();
-            let counts = VectorCounts {
+            let mut counts = VectorCounts {
                 needed: needed.len() as u64,
                 present: (needed.len() - keys.len()) as u64,
                 pending: keys.len() as u64,
                 over_limit: over_limit(manifest, leg),
+                replaces,
                 ..VectorCounts::default()
             };
             match scope {
                 Some(Scope::All) => {}
-                Some(Scope::Changed) => {
+                Some(Scope::Changed) if counts.replaces.is_none() => {
                     let records = changed.iter().filter_map(|path| manifest.get(*path));
                     let changed = records.flat_map(|record| keys_of(record, leg));
                     keys = changed.filter(|key| keys.contains(key)).collect();
                 }
-                None => keys.clear(),
+                Some(Scope::Changed) | None => {
+                    counts.pending -= known.min(counts.pending);
+                    keys.clear();
+                }
             }
-            legs.push(Missing { leg, keys, counts });
+            legs.push(Missing { leg, keys, counts, takes_over, later: HashSet::new() });
         }
-        Ok(Fill { indexer: self, manifest, changed, legs })
+        Ok(Fill { indexer: self, manifest, changed, current, legs })
     }
 }
 
@@ -113,13 +154,15 @@ impl<'a> Fill<'a> {
         let began = Instant::now();
         let files: Vec<_> =
             self.changed.iter().filter_map(|path| self.manifest.get_key_value(*path)).collect();
-        let is_small = |leg: &Missing| {
+        let is_small = |leg: &&mut Missing| {
             let missing = files.iter().flat_map(|(_, record)| keys_of(record, leg.leg));
             missing.filter(|key| leg.keys.contains(key)).count() <= JOINED_VECTORS
         };
-        if self.legs.iter().all(is_small) {
-            for missing in &mut self.legs {
-                let mut filling = Filling { indexer: self.indexer, missing, vectors, batch: words };
+        let mut shown: Vec<&mut Missing> = self.legs.iter_mut().filter(|leg| !leg.takes_over).collect();
+        if shown.iter().all(is_small) {
+            for missing in &mut shown {
+                let batch = &mut *words;
+                let mut filling = Filling { indexer: self.indexer, missing, vectors, batch, state: None };
                 if let Err(error) = filling.join(&files, outcome) {
                     tracing::debug!(%error, "vectors come after the words");
                 }
@@ -128,22 +171,52 @@ impl<'a> Fill<'a> {
         outcome.timing.embed += began.elapsed();
     }
 
-    /// Fills every leg, in commits of their own.
+    /// Fills every leg, in commits of their own. `state` is the collection's.
     pub(super) fn all(
         &mut self,
         listing: &Listing,
         vectors: &mut Vectors<'_>,
+        state: &mut IndexState,
         outcome: &mut Outcome,
         observe: Observe<'_>,
     ) -> Result<ControlFlow<()>, IndexError> {
         let began = Instant::now();
         let mut flow = ControlFlow::Continue(());
-        for missing in self.legs.iter_mut().filter(|missing| !missing.keys.is_empty()) {
+        let indexer = self.indexer;
+        for missing in self.legs.iter_mut().filter(|missing| missing.takes_over || !missing.keys.is_empty()) {
             let files = order(self.manifest, listing, &self.changed);
-            let urgent = files.partition_point(|(path, _)| self.changed.contains(path));
+            let files = files.split_at(files.partition_point(|(path, _)| self.changed.contains(path)));
             let mut batch = Batch::default();
-            let mut filling = Filling { indexer: self.indexer, missing, vectors, batch: &mut batch };
-            flow = filling.fill(files.split_at(urgent), outcome, observe)?;
+            if missing.takes_over {
+                if vectors.cache.is_some() || missing.keys.len() <= SWITCH_VECTORS {
+                    let state = Some(&mut *state);
+                    let mut filling = Filling { indexer, missing, vectors, batch: &mut batch, state };
+                    flow = filling.fill(files, outcome, observe)?;
+                    if flow.is_break() {
+                        break;
+                    }
+                } else {
+                    let (leg, needed) = (missing.leg, missing.keys.len());
+                    tracing::warn!(%leg, needed, "without an embedding cache the former vectors go at once");
+                }
+                self.current[missing.leg.index()] = indexer.options.store_legs()[missing.leg.index()].clone();
+                state.replacements[missing.leg.index()] = None;
+                batch.legs = Some(self.current.clone());
+                batch.state = Some(state.to_json());
+                indexer.database.apply(indexer.collection, std::mem::take(&mut batch))?;
+                outcome.commits += 1;
+                missing.counts.replaces = None;
+                // They were counted, and are in the cache.
+                let counted = missing.counts.cache_hits;
+                missing.counts.pending += missing.later.len() as u64;
+                missing.keys.extend(std::mem::take(&mut missing.later));
+                let mut filling = Filling { indexer, missing, vectors, batch: &mut batch, state: None };
+                flow = filling.fill(files, outcome, observe)?;
+                missing.counts.cache_hits = counted;
+            } else {
+                let mut filling = Filling { indexer, missing, vectors, batch: &mut batch, state: None };
+                flow = filling.fill(files, outcome, observe)?;
+            }
             if flow.is_break() {
                 break;
             }
@@ -171,6 +244,9 @@ struct Filling<'a, 'v> {
     vectors: &'a mut Vectors<'v>,
     /// What is committed next.
     batch: &'a mut Batch,
+    /// The collection's state, where the vectors wait for the commit that shows them all. How
+    /// far they are is told there.
+    state: Option<&'a mut IndexState>,
 }
 
 impl Filling<'_, '_> {
@@ -197,7 +273,9 @@ impl Filling<'_, '_> {
             if flow.is_continue() && self.missing_of(files).next().is_some() {
                 flow = self.compute(files, outcome, observe)?;
             }
-            self.commit(outcome)?;
+            if self.state.is_none() || flow.is_break() {
+                self.commit(outcome)?;
+            }
             if flow.is_break() {
                 return Ok(flow);
             }
@@ -291,25 +369,50 @@ impl Filling<'_, '_> {
     }
 
     fn put(&mut self, key: VectorKey, vector: Vec<f32>, outcome: &mut Outcome) -> Result<(), IndexError> {
-        if self.missing.keys.remove(&key) {
-            self.missing.counts.pending -= 1;
+        if !self.missing.keys.remove(&key) {
+            return Ok(());
+        }
+        self.missing.counts.pending -= 1;
+        if self.state.is_some() && self.batch.vectors.len() >= SWITCH_VECTORS {
+            self.missing.later.insert(key);
+        } else {
             self.batch.vectors.push((self.missing.leg, key, vector));
         }
-        if self.batch.vectors.len() >= COMMIT_VECTORS { self.commit(outcome) } else { Ok(()) }
+        let full = match self.state {
+            Some(_) => self.done().is_multiple_of(COMMIT_VECTORS as u64),
+            None => self.batch.vectors.len() >= COMMIT_VECTORS,
+        };
+        if full { self.commit(outcome) } else { Ok(()) }
     }
 
+    /// Commits the vectors, or where these wait how far they are.
     fn commit(&mut self, outcome: &mut Outcome) -> Result<(), IndexError> {
-        let batch = std::mem::take(self.batch);
-        if !batch.vectors.is_empty() {
+        let done = self.done();
+        let batch = match &mut self.state {
+            None => std::mem::take(self.batch),
+            Some(state) => {
+                let known = &mut state.replacements[self.missing.leg.index()];
+                match known {
+                    Some(known) if known.vectors != done => known.vectors = done,
+                    _ => return Ok(()),
+                }
+                Batch { state: Some(state.to_json()), ..Batch::default() }
+            }
+        };
+        if !batch.is_empty() {
             self.indexer.database.apply(self.indexer.collection, batch)?;
             outcome.commits += 1;
         }
         Ok(())
     }
 
+    /// Vectors of those needed that there are.
+    fn done(&self) -> u64 {
+        self.missing.counts.needed - self.missing.counts.pending
+    }
+
     fn show(&self, observe: Observe<'_>) -> ControlFlow<()> {
-        let total = self.missing.counts.needed;
-        observe(Progress::Vectors { done: total - self.missing.counts.pending, total })
+        observe(Progress::Vectors { done: self.done(), total: self.missing.counts.needed })
     }
 
     /// The cache goes by the model alone: its other key is the text itself.

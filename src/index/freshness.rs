@@ -28,6 +28,9 @@ pub struct Freshness {
     pub complete: bool,
     /// By leg: vectors present and needed; `None` where the leg is off.
     pub vectors: [Option<(u64, u64)>; 2],
+    /// By leg: fingerprint of the vectors that answer, where another model is taking over; those
+    /// present are then the other one's, as the last run left them.
+    pub replaces: [Option<String>; 2],
 }
 
 impl Freshness {
@@ -42,14 +45,21 @@ impl Freshness {
             other => other?,
         };
         let Some(state) = snapshot.state.as_deref().and_then(IndexState::from_json) else { return Ok(None) };
-        let mut vectors = [None, None];
+        let (mut vectors, mut replaces) = ([None, None], [None, None]);
         for leg in Leg::ALL {
-            if !state.models[leg.index()].is_empty() {
-                let needed = needed(&snapshot.manifest, leg);
-                let present = database.vector_keys(collection, leg)?;
-                let found = needed.iter().filter(|key| present.contains(*key)).count() as u64;
-                vectors[leg.index()] = Some((found, needed.len() as u64));
-            }
+            let Some((answers, _)) = &snapshot.legs[leg.index()] else { continue };
+            let needed = needed(&snapshot.manifest, leg);
+            let found = match &state.replacements[leg.index()] {
+                Some(replacement) => {
+                    replaces[leg.index()] = Some(answers.0.clone());
+                    replacement.vectors.min(needed.len() as u64)
+                }
+                None => {
+                    let present = database.vector_keys(collection, leg)?;
+                    needed.iter().filter(|key| present.contains(*key)).count() as u64
+                }
+            };
+            vectors[leg.index()] = Some((found, needed.len() as u64));
         }
         let delta = delta::diff(&snapshot.manifest, &worktree.list()?);
         let mut reads = 0..READ_FILES;
@@ -66,6 +76,7 @@ impl Freshness {
             pending,
             complete: state.complete,
             vectors,
+            replaces,
         }))
     }
 

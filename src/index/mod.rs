@@ -16,6 +16,8 @@ mod outcome;
 mod prepare;
 mod run;
 mod state;
+#[cfg(test)]
+mod tests;
 mod verify;
 
 use std::ops::ControlFlow;
@@ -30,7 +32,7 @@ pub use dense::{LoadModel, Scope, Vectors};
 pub use freshness::Freshness;
 pub use outcome::{ByteCounts, ChunkCounts, FileCounts, FullReason, Outcome, Timing, VectorCounts};
 pub use run::{Indexer, Run};
-pub use state::{FORMAT_VERSION, IndexState};
+pub use state::{FORMAT_VERSION, IndexState, Replacement};
 pub use verify::{Difference, ExplainedChunk, Explanation, Verification};
 
 /// What an index is a function of, besides the files.
@@ -59,6 +61,8 @@ pub struct LegOptions {
     pub dimension: usize,
     /// The longest text that is embedded, in its own tokens.
     pub max_tokens: usize,
+    /// Digest of what decides which texts it is given: wording, limit and tokenizer.
+    pub texts: String,
     /// Its tokenizer.
     pub tokens: TokenCounter,
 }

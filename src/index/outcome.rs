@@ -19,8 +19,6 @@ pub enum FullReason {
     Version,
     /// Options that decide what a chunk is have changed.
     Options,
-    /// A model has changed.
-    Model,
     /// The worktree at this path is another one than the indexed one.
     Replaced,
     /// The index was damaged; it was moved aside.
@@ -34,7 +32,6 @@ impl fmt::Display for FullReason {
             FullReason::Requested => "requested",
             FullReason::Version => "version",
             FullReason::Options => "options",
-            FullReason::Model => "model",
             FullReason::Replaced => "replaced",
             FullReason::Corrupt => "corrupt",
         })
@@ -127,6 +124,9 @@ pub struct VectorCounts {
     pub pending: u64,
     /// Chunks without a vector in this leg, because their text is over the model's limit.
     pub over_limit: u64,
+    /// Fingerprint of the leg as it still answers, where another model is taking it over: all
+    /// counts are then of the other one, whose vectors are shown when they are all there.
+    pub replaces: Option<String>,
 }
 
 /// Bytes of a run.

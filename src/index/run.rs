@@ -8,17 +8,18 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use tracing::field;
 
+use super::dense::Start;
 use super::outcome::{ByteCounts, ChunkCounts, FileCounts, FullReason, Outcome, Timing};
 use super::prepare::{Found, Prepared, chunk_ref, prepare};
-use super::state::{FORMAT_VERSION, IndexState};
-use super::{IndexError, Observe, Options, Progress, Vectors};
+use super::state::{FORMAT_VERSION, IndexState, Replacement};
+use super::{IndexError, LegOptions, Observe, Options, Progress, Vectors};
 use crate::delta::{self, Change};
 use crate::embed::Leg;
 use crate::git::{FileEntry, Head, Listing, Worktree};
 use crate::id::{CollectionName, PointId};
 use crate::manifest::{ChunkRef, FileRecord, FileState, Manifest};
 use crate::path::RepoPath;
-use crate::store::{Batch, CollectionKind, Schema, Snapshot, StoreError};
+use crate::store::{Batch, CollectionKind, Legs, Schema, Snapshot, StoreError};
 use crate::tenant::Database;
 
 /// Text and terms of one commit at most, roughly, in bytes: bounds memory on a cold run.
@@ -94,14 +95,9 @@ impl Indexer<'_> {
                 }
                 other => return other,
             }
-            // Other models were configured: vectors of the former stay in the embedding cache.
-            // Anything else is not deleted because it did not open.
-            if lost == Some(FullReason::Model) {
-                self.database.drop_collection(self.collection)?;
-            } else {
-                let place = self.database.set_aside(self.collection)?;
-                tracing::warn!(place, "the index was moved aside and is built anew");
-            }
+            // Nothing is deleted because it did not open.
+            let place = self.database.set_aside(self.collection)?;
+            tracing::warn!(place, "the index was moved aside and is built anew");
         }
     }
 
@@ -136,7 +132,7 @@ impl Indexer<'_> {
         let identity = self.worktree.identity()?;
         let new =
             self.state(&head, &format!("{} {} {:?}", identity.git_dir, identity.inode, identity.created_ns));
-        let Opened { old_state, mut manifest, full, first } = self.open(run, lost, &new)?;
+        let Opened { old_state, new, mut manifest, full, first, legs, starts } = self.open(run, lost, new)?;
         let delta = delta::diff(&manifest, &listing);
         outcome.full = full;
         outcome.files.unchanged = delta.unchanged;
@@ -154,12 +150,13 @@ impl Indexer<'_> {
             .is_break();
         let (mut last, changed) = (writer.batch, writer.changed);
         let mut vectors = vectors.filter(|_| !stopped);
-        let mut fill = self.missing(&manifest, &changed, vectors.as_ref().map(|vectors| vectors.scope))?;
-        let same_state =
-            old_state == IndexState { complete: true, indexed_at: old_state.indexed_at, ..new.clone() };
+        let scope = vectors.as_ref().map(|vectors| vectors.scope);
+        let mut fill = self.missing(&manifest, &changed, scope, legs, starts)?;
+        let mut state = IndexState { complete: true, indexed_at: old_state.indexed_at, ..new };
         // A run that was stopped leaves the state as it was: there is more to look at.
-        if !(stopped || same_state && is_empty(&last)) {
-            last.state = Some(IndexState { complete: true, indexed_at: now(), ..new }.to_json());
+        if !(stopped || state == old_state && is_empty(&last)) {
+            state.indexed_at = now();
+            last.state = Some(state.to_json());
             if let Some(vectors) = vectors.as_deref_mut() {
                 fill.join(&mut last, vectors, &mut outcome);
             }
@@ -170,7 +167,7 @@ impl Indexer<'_> {
         stopped = stopped || observe(Progress::Searchable).is_break();
         if let Some(vectors) = vectors.filter(|_| !stopped) {
             stopped = tracing::info_span!("index.embed")
-                .in_scope(|| fill.all(&listing, vectors, &mut outcome, observe))?
+                .in_scope(|| fill.all(&listing, vectors, &mut state, &mut outcome, observe))?
                 .is_break();
         }
         outcome.vectors = fill.counts();
@@ -198,12 +195,7 @@ impl Indexer<'_> {
         IndexState {
             format: FORMAT_VERSION,
             options: self.options.digest(),
-            models: Leg::ALL.map(|leg| {
-                self.options.legs[leg.index()]
-                    .as_ref()
-                    .map(|leg| leg.fingerprint.0.clone())
-                    .unwrap_or_default()
-            }),
+            replacements: [None, None],
             root: self.worktree.root().to_string(),
             identity: identity.to_owned(),
             commit: head.commit.clone(),
@@ -214,29 +206,46 @@ impl Indexer<'_> {
     }
 
     /// What the run begins with; `lost` where a former collection was moved aside.
-    fn open(&self, run: Run, lost: Option<FullReason>, new: &IndexState) -> Result<Opened, IndexError> {
+    fn open(&self, run: Run, lost: Option<FullReason>, mut new: IndexState) -> Result<Opened, IndexError> {
+        let wanted = self.options.store_legs();
         let schema = Schema {
             kind: CollectionKind::Codebase,
-            legs: Leg::ALL.map(|leg| {
-                self.options.legs[leg.index()].as_ref().map(|leg| (leg.fingerprint.clone(), leg.dimension))
-            }),
+            legs: wanted.clone(),
             source: self.worktree.root().as_path().as_os_str().as_encoded_bytes().to_vec(),
         };
         self.database.create(self.collection, &schema)?;
-        let Snapshot { state, manifest, .. } = self.database.snapshot(self.collection)?;
+        let Snapshot { legs: stored, state, manifest } = self.database.snapshot(self.collection)?;
         let known = state.as_deref().and_then(IndexState::from_json);
         let full = match (&state, &known) {
             _ if lost.is_some() => lost,
             (None, _) => Some(FullReason::Missing),
             _ if run.full => Some(FullReason::Requested),
             (Some(_), None) => Some(FullReason::Version),
-            (Some(_), Some(state)) => state.full_reason(new),
+            (Some(_), Some(state)) => state.full_reason(&new),
         };
         let old_state = known.unwrap_or_default();
+        let keeps_points =
+            matches!(full, None | Some(FullReason::Requested | FullReason::Version | FullReason::Options));
+        let mut legs = wanted.clone();
+        let starts = Leg::ALL.map(|leg| {
+            let at = leg.index();
+            match (&stored[at], &wanted[at]) {
+                (stored, wanted) if stored == wanted => Start::Continues,
+                (Some(former), Some((model, _))) if keeps_points => {
+                    legs[at] = Some(former.clone());
+                    let known = old_state.replacements[at].clone().filter(|known| known.model == model.0);
+                    let known = known.map_or(0, |known| known.vectors);
+                    new.replacements[at] = Some(Replacement { model: model.0.clone(), vectors: known });
+                    Start::Replaces { former: former.0.0.clone(), known }
+                }
+                _ => Start::Begins,
+            }
+        });
+        let new_legs = (legs != stored).then(|| legs.clone());
         let begun = IndexState { commit: None, branch: None, complete: false, ..new.clone() };
         let (manifest, first) = match full {
-            None => (Arc::unwrap_or_clone(manifest), Batch::default()),
-            Some(FullReason::Requested | FullReason::Version | FullReason::Options) => {
+            None => (Arc::unwrap_or_clone(manifest), Batch { legs: new_legs, ..Batch::default() }),
+            Some(_) if keeps_points => {
                 // What is there goes on answering until each file has been replaced.
                 let begun = IndexState { complete: old_state.complete, ..begun };
                 let manifest = doubted(&manifest);
@@ -246,18 +255,20 @@ impl Indexer<'_> {
                         .iter()
                         .map(|(path, record)| (path.clone(), Some(record.clone())))
                         .collect(),
+                    legs: new_legs,
                     state: Some(begun.to_json()),
                     ..Batch::default()
                 };
                 (manifest, first)
             }
             Some(_) => {
-                let first = Batch { reset: true, state: Some(begun.to_json()), ..Batch::default() };
+                let state = Some(begun.to_json());
+                let first = Batch { reset: true, legs: new_legs, state, ..Batch::default() };
                 (Manifest::default(), first)
             }
         };
         let old_state = if full.is_some() { IndexState::default() } else { old_state };
-        Ok(Opened { old_state, manifest, full, first })
+        Ok(Opened { old_state, new, manifest, full, first, legs, starts })
     }
 
     /// Points that no record names. There should be none.
@@ -341,12 +352,18 @@ impl Indexer<'_> {
 struct Opened {
     /// What the collection says of itself, where the run goes on from it.
     old_state: IndexState,
+    /// What it is to say, but that a run has completed.
+    new: IndexState,
     /// What is trusted of the collection's manifest.
     manifest: Manifest,
     /// Why nothing of it is, where that is so.
     full: Option<FullReason>,
     /// What the first commit does besides.
     first: Batch,
+    /// The dense legs from then on.
+    legs: Legs,
+    /// How each is found.
+    starts: [Start; 2],
 }
 
 /// The manifest with nothing in it that spares a file from being looked into, or a chunk from
@@ -368,15 +385,11 @@ fn doubted(manifest: &Manifest) -> Manifest {
 fn replaceable(error: &StoreError, run: Run) -> Option<FullReason> {
     let reason = match error {
         StoreError::Corrupt { .. } => FullReason::Corrupt,
-        StoreError::SchemaMismatch { .. } => FullReason::Model,
         // What a newer version made is not for this one to discard unasked.
         StoreError::NewerFormat { .. } if run.full => FullReason::Version,
         _ => return None,
     };
-    match reason {
-        FullReason::Model => tracing::info!(%error, "the index cannot be continued"),
-        _ => tracing::warn!(%error, "the index cannot be continued"),
-    }
+    tracing::warn!(%error, "the index cannot be continued");
     Some(reason)
 }
 
@@ -471,7 +484,11 @@ impl Writer<'_> {
 }
 
 fn is_empty(batch: &Batch) -> bool {
-    !batch.reset && batch.files.is_empty() && batch.upsert.is_empty() && batch.delete.is_empty()
+    !batch.reset
+        && batch.files.is_empty()
+        && batch.upsert.is_empty()
+        && batch.delete.is_empty()
+        && batch.legs.is_none()
 }
 
 fn count_skipped(manifest: &Manifest, listing: &Listing, outcome: &mut Outcome) {
@@ -492,11 +509,22 @@ fn now() -> u64 {
 }
 
 impl Options {
-    /// Digest of the options that decide what a chunk is.
+    /// Digest of the options that decide what a chunk is, and which texts of it have vectors.
     fn digest(&self) -> String {
-        format!(
+        let mut digest = format!(
             "max_file_bytes={};max_chunk_tokens={};tokenizer={}",
             self.max_file_bytes, self.max_chunk_tokens, self.tokenizer
-        )
+        );
+        for (leg, options) in Leg::ALL.into_iter().zip(&self.legs) {
+            let texts = options.as_ref().map_or("off", |options| &options.texts);
+            digest.push_str(&format!(";{leg}={texts}"));
+        }
+        digest
+    }
+
+    /// The dense legs as the store has them.
+    pub(super) fn store_legs(&self) -> Legs {
+        let of_leg = |leg: &LegOptions| (leg.fingerprint.clone(), leg.dimension);
+        Leg::ALL.map(|leg| self.legs[leg.index()].as_ref().map(of_leg))
     }
 }

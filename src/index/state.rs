@@ -1,4 +1,4 @@
-//! What a collection says of itself: which format, options, models and commit it
+//! What a collection says of itself: which format, options and commit it
 //! was made from. Stored beside the manifest as JSON, opaque to the store.
 
 use serde::{Deserialize, Serialize};
@@ -19,8 +19,8 @@ pub struct IndexState {
     pub format: u32,
     /// Digest of the options that decide what a chunk is.
     pub options: String,
-    /// Fingerprints of the dense legs, in order; empty where a leg is off.
-    pub models: [String; 2],
+    /// Of each dense leg that another model is to take over: how far that is.
+    pub replacements: [Option<Replacement>; 2],
     /// Root of the worktree, for people (lossy).
     pub root: String,
     /// Identity of the git directory: another one at the same path is another worktree.
@@ -33,6 +33,16 @@ pub struct IndexState {
     pub indexed_at: u64,
     /// Whether a run has completed since the index was begun.
     pub complete: bool,
+}
+
+/// A model whose vectors are computed while those of another one answer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Replacement {
+    /// Fingerprint of the leg that is to be.
+    pub model: String,
+    /// How many of the vectors needed were there when it was last looked.
+    pub vectors: u64,
 }
 
 impl IndexState {
@@ -51,8 +61,6 @@ impl IndexState {
     pub fn full_reason(&self, new: &IndexState) -> Option<FullReason> {
         if self.format != new.format {
             Some(FullReason::Version)
-        } else if self.models != new.models {
-            Some(FullReason::Model)
         } else if self.options != new.options {
             Some(FullReason::Options)
         } else if self.identity != new.identity {
@@ -78,7 +86,7 @@ mod tests {
         };
         assert_eq!(with(&|s| s.commit = Some("c".into())), None);
         assert_eq!(with(&|s| s.format = 2), Some(FullReason::Version));
-        assert_eq!(with(&|s| s.models[1] = "m".into()), Some(FullReason::Model));
+        assert_eq!(with(&|s| s.replacements[1] = Some(Replacement::default())), None);
         assert_eq!(with(&|s| s.options = "p".into()), Some(FullReason::Options));
         assert_eq!(with(&|s| s.identity = "j".into()), Some(FullReason::Replaced));
     }

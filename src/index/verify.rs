@@ -48,8 +48,8 @@ pub struct Verification {
     pub differences: BTreeMap<RepoPath, Difference>,
     /// Damage that checksums found in the store.
     pub damage: Vec<String>,
-    /// Vectors that chunks need and the collection lacks, by leg. Not a difference: the next run fills them.
-    /// `None` where the leg is off.
+    /// Vectors that chunks need and the collection lacks, by leg; all, where it has those of another
+    /// model. Not a difference: the next run fills them. `None` where the leg is off.
     pub pending: [Option<u64>; 2],
 }
 
@@ -141,8 +141,12 @@ impl Indexer<'_> {
         for path in known.filter(|path| !seen.contains(path) && !below_unreadable(path)) {
             result.differences.insert(path.clone(), Difference::Extra);
         }
+        let wanted = self.options.store_legs();
         for leg in Leg::ALL {
-            let present = self.database.vector_keys(self.collection, leg)?;
+            let present = match snapshot.legs[leg.index()] == wanted[leg.index()] {
+                true => self.database.vector_keys(self.collection, leg)?,
+                false => Default::default(),
+            };
             let needed: BTreeSet<_> = snapshot
                 .manifest
                 .values()

@@ -1,9 +1,8 @@
-//! One collection of memories: written under its lock, moved to the model of today,
+//! One collection of memories: written under its lock, with vectors of the model of today,
 //! searched by words and by meaning.
 //!
 //! Must not know what a memory says. Unlike an index, nothing can make a memory again:
-//! what does not open is never set aside unasked, and a collection is dropped only when
-//! all of it is in another.
+//! what does not open is never set aside unasked.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,8 +19,6 @@ use crate::tenant::Database;
 const WORDING: &str = "memory-1";
 /// How long another writer is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// Text of one commit at most, roughly, in bytes: bounds memory.
-const BATCH_BYTES: usize = 16 << 20;
 /// Memories that had no vector and get one with a write at most: so long somebody waits.
 const FILLED_AT_ONCE: usize = 64;
 /// The fewest hexadecimal digits that stand for an id.
@@ -34,8 +31,6 @@ pub(super) struct Collection<'a> {
     pub(super) database: &'a Database,
     pub(super) kind: CollectionKind,
     name: CollectionName,
-    /// Where the memories are while the collection is made anew.
-    moving: CollectionName,
     lock: PathBuf,
 }
 
@@ -62,49 +57,36 @@ impl<'a> Collection<'a> {
         locks: &Path,
     ) -> Result<Collection<'a>, MemoryError> {
         let name = CollectionName::new(kind.name())?;
-        Ok(Collection {
-            database,
-            kind,
-            moving: CollectionName::new(&format!("{name}_moving"))?,
-            lock: locks.join(format!("{}.{name}.lock", database.name())),
-            name,
-        })
+        Ok(Collection { database, kind, lock: locks.join(format!("{}.{name}.lock", database.name())), name })
     }
 
-    /// Every writer's lock: what is read under it is what is changed. Waits for its turn, and
-    /// ends a move that was cut short.
+    /// Every writer's lock: what is read under it is what is changed. Waits for its turn.
     pub(super) fn lock(&self) -> Result<WriterLock, MemoryError> {
         let dir = self.lock.parent().unwrap_or(&self.lock);
         create_private_dir(dir).map_err(|error| StoreError::write(dir, error))?;
-        let lock = WriterLock::acquire_within(&self.lock, PATIENCE).map_err(|error| match error {
+        WriterLock::acquire_within(&self.lock, PATIENCE).map_err(|error| match error {
             LockError::Held { pid, .. } => MemoryError::Busy { what: self.kind.name(), pid },
             LockError::Io { path, source } => StoreError::write(&path, source).into(),
-        })?;
-        self.settle()?;
-        Ok(lock)
+        })
     }
 
-    /// Reads the collection; `None` where there is none yet. A move that was cut short is ended
-    /// first, as only both of its collections have all memories.
+    /// Reads the collection; `None` where there is none yet.
     pub(super) fn read<T>(
         &self,
         mut act: impl FnMut(&CollectionName, &Schema) -> Result<T, StoreError>,
     ) -> Result<Option<T>, MemoryError> {
         loop {
-            if self.stored(&self.moving)?.is_some() {
-                drop(self.lock()?);
-            }
-            let Some(schema) = self.stored(&self.name)? else { return Ok(None) };
+            let Some(schema) = self.stored()? else { return Ok(None) };
             match act(&self.name, &schema) {
-                // It moved meanwhile.
-                Err(StoreError::NotFound { .. }) => {}
+                // It went, or became another model's, meanwhile.
+                Err(StoreError::NotFound { .. } | StoreError::OtherModel { .. }) => {}
                 result => return Ok(Some(result?)),
             }
         }
     }
 
-    fn stored(&self, name: &CollectionName) -> Result<Option<Schema>, MemoryError> {
-        match self.database.schema(name) {
+    fn stored(&self) -> Result<Option<Schema>, MemoryError> {
+        match self.database.schema(&self.name) {
             Ok(schema) => Ok(Some(schema)),
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(error) => Err(error.into()),
@@ -165,7 +147,7 @@ impl<'a> Collection<'a> {
 
     /// Makes the collection one of the model of today, whatever it was before.
     fn open(&self, model: Option<&Model<'_>>) -> Result<(), MemoryError> {
-        let stored = self.stored(&self.name)?;
+        let stored = self.stored()?;
         // Without a model the vectors of the former one wait for it to come back.
         let legs = match (model, &stored) {
             (Some(model), _) => [Some(leg_of(model.embedder)), None],
@@ -173,42 +155,12 @@ impl<'a> Collection<'a> {
             (None, None) => [None, None],
         };
         let wanted = Schema { kind: self.kind, legs, source: Vec::new() };
-        if stored.is_some_and(|stored| stored != wanted) {
-            tracing::info!(kind = self.kind.name(), "memories move to another model's collection");
-            self.database.create(&self.moving, &wanted)?;
-            self.copy(&self.name, &self.moving)?;
-            self.database.drop_collection(&self.name)?;
-            self.settle()?;
+        self.database.create(&self.name, &wanted)?;
+        if stored.is_some_and(|stored| stored.legs != wanted.legs) {
+            tracing::info!(kind = self.kind.name(), "memories get vectors of another model");
+            self.database.apply(&self.name, Batch { legs: Some(wanted.legs), ..Batch::default() })?;
         }
-        Ok(self.database.create(&self.name, &wanted)?)
-    }
-
-    /// Ends a move, at whatever point it was cut short: what was moved is put back under the
-    /// collection's name.
-    fn settle(&self) -> Result<(), MemoryError> {
-        let Some(moved) = self.stored(&self.moving)? else { return Ok(()) };
-        if self.stored(&self.name)?.is_none() {
-            self.database.create(&self.name, &moved)?;
-        }
-        self.copy(&self.moving, &self.name)?;
-        Ok(self.database.drop_collection(&self.moving)?)
-    }
-
-    /// Copies all memories; their vectors are filled in later.
-    fn copy(&self, from: &CollectionName, to: &CollectionName) -> Result<(), MemoryError> {
-        let mut points = Vec::new();
-        self.database.scan(from, &mut |point| points.push(point))?;
-        let mut batch = Batch::default();
-        let mut bytes = 0;
-        for point in &points {
-            bytes += point.text.len();
-            batch.upsert.push(Draft::of(self.kind, point)?.point);
-            if bytes >= BATCH_BYTES {
-                self.database.apply(to, std::mem::take(&mut batch))?;
-                bytes = 0;
-            }
-        }
-        Ok(self.database.apply(to, batch)?)
+        Ok(())
     }
 
     /// Writes drafts with their vectors in one commit; why vectors are missing, if some are.

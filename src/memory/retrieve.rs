@@ -69,7 +69,7 @@ impl Collection<'_> {
             match &vector {
                 Some(Ok((leg, vector))) if schema.legs[Leg::Text.index()].as_ref() == Some(leg) => {
                     names.push(dense);
-                    probes.push(Probe::Vector(Leg::Text, vector.clone()));
+                    probes.push(Probe::Vector(Leg::Text, leg.0.clone(), vector.clone()));
                 }
                 Some(Ok(_)) => {
                     let why =

@@ -17,7 +17,7 @@ use crate::git::Worktree;
 use crate::id::{CollectionName, ContentHash, Fingerprint, PointId};
 use crate::path::RepoPath;
 use crate::search::{LegName, LegState, Mode, Request, SearchError};
-use crate::store::{Batch, CollectionKind, EmbeddedStore, Filter, Point, Schema, StoreError};
+use crate::store::{Batch, CollectionKind, EmbeddedStore, Filter, Point};
 use crate::tenant::{Database, Router, TenantContext};
 
 /// Texts with common words are near each other; counts what it is asked.
@@ -257,65 +257,7 @@ fn what_was_kept_without_a_model_is_found_by_meaning_with_the_next() {
     fixture.save("the last", "", 4, None);
     assert_eq!(fixture.summaries(&Filter::default()).len(), 6);
     assert!(fixture.ask("car", Mode::Dense, &mut model("m2")).len() >= 2);
-    assert_eq!(fixture.database.collections().expect("a database").len(), 1, "nothing is left of the moves");
-}
-
-/// Every state in which a process may be killed while it moves memories to another model.
-#[test]
-fn a_move_that_was_cut_short_is_gone_on_with() {
-    let moving = CollectionName::new("checkpoints_moving").expect("a name");
-    let name = CollectionName::new("checkpoints").expect("a name");
-    let schema = |fixture: &Fixture| Schema {
-        legs: [Some(super::collection::leg_of(&model("m2"))), None],
-        ..fixture.database.schema(&name).expect("there")
-    };
-    let copy = |fixture: &Fixture, to: &CollectionName| {
-        let mut upsert: Vec<Point> = Vec::new();
-        fixture.database.scan(&name, &mut |point| upsert.push(point)).expect("read");
-        for point in &mut upsert {
-            point.terms = vec!["copied".to_owned()];
-        }
-        fixture.database.apply(to, Batch { upsert, ..Batch::default() }).expect("written");
-    };
-    type Cut<'a> = (&'a str, &'a dyn Fn(&Fixture));
-    let cuts: [Cut<'_>; 4] = [
-        ("made", &|fixture| fixture.database.create(&moving, &schema(fixture)).expect("made")),
-        ("copied", &|fixture| {
-            fixture.database.create(&moving, &schema(fixture)).expect("made");
-            copy(fixture, &moving);
-        }),
-        ("dropped", &|fixture| {
-            fixture.database.create(&moving, &schema(fixture)).expect("made");
-            copy(fixture, &moving);
-            fixture.database.drop_collection(&name).expect("dropped");
-        }),
-        ("made anew", &|fixture| {
-            let schema = schema(fixture);
-            fixture.database.create(&moving, &schema).expect("made");
-            copy(fixture, &moving);
-            fixture.database.drop_collection(&name).expect("dropped");
-            fixture.database.create(&name, &schema).expect("made");
-        }),
-    ];
-    for (what, cut) in cuts {
-        let fixture = Fixture::new();
-        let mut words = model("m1");
-        for n in 0..5 {
-            fixture.save(&format!("memory {n} of an automobile"), "", n * 1000, Some(&mut words));
-        }
-        cut(&fixture);
-        assert_eq!(fixture.summaries(&Filter::default()).len(), 5, "{what}: whoever reads sees all");
-        let mut words = model("m2");
-        fixture.save("the last", "", 9000, Some(&mut words));
-        assert_eq!(fixture.summaries(&Filter::default()).len(), 6, "{what}");
-        assert_eq!(fixture.ask("car", Mode::Dense, &mut words).len(), 5, "{what}");
-        assert_eq!(
-            fixture.ask("memory", Mode::Lexical, &mut words).len(),
-            5,
-            "{what}: words are as they were"
-        );
-        assert!(matches!(fixture.database.schema(&moving), Err(StoreError::NotFound { .. })), "{what}");
-    }
+    assert_eq!(fixture.database.collections().expect("a database").len(), 1, "it is the same collection");
 }
 
 #[test]

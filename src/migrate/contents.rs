@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::embed::Leg;
 use crate::id::{CollectionName, ContentHash, PointId, VectorKey};
 use crate::manifest::{ChunkRef, FileRecord, FileState, Manifest, Stat};
-use crate::store::{Point, Schema, Snapshot, StoreError};
+use crate::store::{Legs, Point, Schema, Snapshot, StoreError};
 use crate::tenant::Database;
 
 /// A point, but for what it says.
@@ -36,7 +36,7 @@ impl Contents {
     /// Reads all of the collection.
     pub(super) fn of(database: &Database, collection: &CollectionName) -> Result<Contents, StoreError> {
         let schema = database.schema(collection)?;
-        let Snapshot { manifest, state } = database.snapshot(collection)?;
+        let Snapshot { manifest, state, .. } = database.snapshot(collection)?;
         let mut points = BTreeMap::new();
         let mut twice = None;
         database.scan(collection, &mut |point| {
@@ -58,6 +58,15 @@ impl Contents {
             }
         }
         Ok(Contents { schema, points, manifest, state })
+    }
+
+    /// Leaves out the vectors of legs that are others in `legs`.
+    pub(super) fn with_legs(mut self, legs: &Legs) -> Contents {
+        for leg in Leg::ALL.into_iter().filter(|leg| self.schema.legs[leg.index()] != legs[leg.index()]) {
+            self.points.values_mut().for_each(|outline| outline.vectors[leg.index()] = None);
+        }
+        self.schema.legs.clone_from(legs);
+        self
     }
 
     /// Keys of a leg's vectors that are there and referred to.

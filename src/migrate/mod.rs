@@ -158,7 +158,7 @@ pub fn compare(
     let source = read_source(from, collection)?;
     let target = match to.map(|to| Contents::of(to, collection)) {
         None | Some(Err(StoreError::NotFound { .. })) => Contents::empty(&source.schema),
-        Some(read) => read.map_err(MigrateError::Target)?,
+        Some(read) => read.map_err(MigrateError::Target)?.with_legs(&source.schema.legs),
     };
     let plan = Plan::between(&source, &target);
     plan.check(collection, &source)?;
@@ -185,16 +185,17 @@ pub fn transfer(
     }
     to.create(collection, &source.schema).map_err(MigrateError::Target)?;
     let target = Contents::of(to, collection).map_err(MigrateError::Target)?;
+    let other_legs = (target.schema.legs != source.schema.legs).then(|| source.schema.legs.clone());
+    let target = target.with_legs(&source.schema.legs);
     let mut plan = Plan::between(&source, &target);
     plan.check(collection, &source)?;
     let mut transferred = plan.transferred(&source);
-    if plan.is_empty() && source.state == target.state {
+    if plan.is_empty() && other_legs.is_none() && source.state == target.state {
         return Ok(transferred);
     }
-    if target.state.as_deref().is_some_and(|state| state != UNFINISHED) {
-        let state = Some(UNFINISHED.to_owned());
-        to.apply(collection, Batch { state, ..Batch::default() }).map_err(MigrateError::Target)?;
-    }
+    let state = target.state.is_some_and(|state| state != UNFINISHED).then(|| UNFINISHED.to_owned());
+    let first = Batch { state, legs: other_legs, ..Batch::default() };
+    to.apply(collection, first).map_err(MigrateError::Target)?;
     transferred.bytes = plan.send(from, to, collection, &source, &mut tell)?;
 
     tell(Progress::Verifying)?;

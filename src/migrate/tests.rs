@@ -313,22 +313,32 @@ fn memories_that_only_the_target_has_are_not_lost() {
 }
 
 #[test]
-fn a_collection_of_another_kind_or_model_is_kept_unless_it_is_to_be_replaced() {
+fn vectors_of_another_model_in_the_target_are_replaced() {
     let source = filled(Side::embedded(), 4);
-    let others = [
-        Schema { legs: [Some((Fingerprint("model@2;8".to_owned()), 8)), None], ..schema() },
-        Schema { source: b"/src/other".to_vec(), ..schema() },
-    ];
-    for other in others {
-        let target = Side::embedded();
-        target.database.create(&name(), &other).unwrap();
-        let error = run(&source, &target).unwrap_err();
-        assert!(error.hint().is_some_and(|hint| hint.contains("--replace")), "{error}");
-        assert_eq!(target.database.schema(&name()).unwrap(), other);
-        transfer(&source.database, &target.database, &name(), true, &mut |_| ControlFlow::Continue(()))
-            .unwrap();
-        assert_eq!(contents(&target), contents(&source));
-    }
+    let target = Side::embedded();
+    run(&source, &target).unwrap();
+    let legs = [Some((Fingerprint("model@2;9".to_owned()), 9)), None];
+    let keys = contents(&source).vectors(Leg::Text);
+    let vectors = keys.iter().map(|key| (Leg::Text, *key, vec![1.0; 9])).collect();
+    target.database.apply(&name(), Batch { legs: Some(legs), vectors, ..Batch::default() }).unwrap();
+    let planned = compare(&source.database, Some(&target.database), &name()).unwrap();
+    let done = run(&source, &target).unwrap();
+    assert_eq!((done.points.sent, done.vectors[0].sent, done.vectors[0].kept), (0, keys.len() as u64, 0));
+    assert_eq!(Transferred { bytes: 0, ..done }, planned);
+    assert_eq!(contents(&target), contents(&source));
+}
+
+#[test]
+fn a_collection_of_another_path_is_kept_unless_it_is_to_be_replaced() {
+    let source = filled(Side::embedded(), 4);
+    let target = Side::embedded();
+    let other = Schema { source: b"/src/other".to_vec(), ..schema() };
+    target.database.create(&name(), &other).unwrap();
+    let error = run(&source, &target).unwrap_err();
+    assert!(error.hint().is_some_and(|hint| hint.contains("--replace")), "{error}");
+    assert_eq!(target.database.schema(&name()).unwrap(), other);
+    transfer(&source.database, &target.database, &name(), true, &mut |_| ControlFlow::Continue(())).unwrap();
+    assert_eq!(contents(&target), contents(&source));
     // An index that was never finished.
     let begun = Side::embedded();
     begun.database.create(&name(), &schema()).unwrap();

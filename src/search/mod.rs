@@ -38,7 +38,7 @@ pub mod verification;
 pub use kind::QueryKind;
 pub use query::{MAX_QUERY_BYTES, Query};
 pub use ranking::{Reason, Weights};
-pub use searcher::{Place, Searcher};
+pub use searcher::{Place, QueryModel, Searcher};
 pub use snippet::Snippet;
 
 /// Which legs answer.

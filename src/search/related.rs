@@ -235,9 +235,16 @@ impl Work<'_> {
     }
 
     fn similar(&mut self, here: &Here) -> Result<Group, RelatedError> {
-        let (probe, how) = self.likeness(here)?;
-        let by_vector = matches!(probe, Probe::Vector(..));
-        let mut found = self.search(&[probe], &Filter::default(), NEIGHBOURS)?.concat();
+        let (found, by_vector, how) = loop {
+            let (probe, how) = self.likeness(here)?;
+            let by_vector = matches!(probe, Probe::Vector(..));
+            match self.search(&[probe], &Filter::default(), NEIGHBOURS) {
+                // The leg became another model's meanwhile.
+                Err(StoreError::OtherModel { .. }) => {}
+                found => break (found?, by_vector, how),
+            }
+        };
+        let mut found = found.concat();
         let best = found.first().map_or(1.0, |hit| hit.score).max(f32::MIN_POSITIVE);
         found.retain(|Scored { score, point }| {
             !self.is_of(here, point) && (!by_vector || *score >= LEAST_COSINE)
@@ -253,11 +260,19 @@ impl Work<'_> {
 
     /// What to ask for what is alike, and how that is.
     fn likeness(&self, here: &Here) -> Result<(Probe, String), StoreError> {
+        // Before the vectors: should these be of another model by then, the search says so.
+        let schema = self.place.database.schema(self.place.collection)?;
         for leg in Leg::ALL {
-            let Some(key) = here.point.vectors[leg.index()] else { continue };
+            let (Some(key), Some((model, _))) = (here.point.vectors[leg.index()], &schema.legs[leg.index()])
+            else {
+                continue;
+            };
             let found = self.place.database.vectors(self.place.collection, leg, &[key])?;
             if let Some((_, vector)) = found.into_iter().next() {
-                return Ok((Probe::Vector(leg, vector), format!("by its vector in the {leg} leg")));
+                return Ok((
+                    Probe::Vector(leg, model.clone(), vector),
+                    format!("by its vector in the {leg} leg"),
+                ));
             }
         }
         let terms = naming::telling_terms(&here.text, here.name.as_deref());

@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::embed::{Embedder, Leg};
+use crate::embed::{Embedder, Leg, is_of_model};
 use crate::id::{CollectionName, Fingerprint, PointId};
 use crate::lexical;
 use crate::path::AbsPath;
@@ -52,21 +52,24 @@ pub struct Place<'a> {
     pub root: &'a AbsPath,
 }
 
+/// A model that embeds queries, or the fingerprint of one that cannot be used, and why.
+pub type QueryModel<'a> = Result<&'a mut dyn Embedder, (Fingerprint, String)>;
+
 /// Answers queries on some collections.
 pub struct Searcher<'a> {
     places: Vec<Place<'a>>,
-    embedders: [Option<&'a mut dyn Embedder>; 2],
+    models: Vec<QueryModel<'a>>,
     weights: Box<dyn Fn(QueryKind) -> Weights + 'a>,
 }
 
 /// A query's vector: of which model it is, or why there is none.
 type QueryVector = (Fingerprint, Result<Vec<f32>, String>);
 
-/// A query with its vectors, by leg.
+/// A query with its vectors.
 struct Asked<'q> {
     query: &'q Query,
     mode: Mode,
-    vectors: [Option<QueryVector>; 2],
+    vectors: Vec<QueryVector>,
 }
 
 /// The probes of a query, the leg of each, and what became of every leg.
@@ -88,10 +91,10 @@ struct Found {
 type Key = (usize, PointId);
 
 impl<'a> Searcher<'a> {
-    /// A searcher on `places`. `embedders` are those of the queries, by leg, in the order
-    /// of [`Leg::ALL`]; a leg without one is left out of hybrid answers, which say so.
-    pub fn new(places: Vec<Place<'a>>, embedders: [Option<&'a mut dyn Embedder>; 2]) -> Searcher<'a> {
-        Searcher { places, embedders, weights: Box::new(Weights::of) }
+    /// A searcher on `places`. Each leg of each place is asked with the one of `models` that its
+    /// vectors are of; where there is none, it is left out of hybrid answers, which say so.
+    pub fn new(places: Vec<Place<'a>>, models: Vec<QueryModel<'a>>) -> Searcher<'a> {
+        Searcher { places, models, weights: Box::new(Weights::of) }
     }
 
     /// The same with other weights, for measurements.
@@ -132,7 +135,13 @@ impl<'a> Searcher<'a> {
         };
         let places = self.places.iter().zip(schemas).collect();
         let found = side_by_side(places, Duration::ZERO, |(place, schema)| {
-            place.retrieve(&asked, &schema?, request, depth)
+            match place.retrieve(&asked, &schema?, request, depth) {
+                // A leg became another model's since the schema was read.
+                Err(SearchError::Store(StoreError::OtherModel { .. })) => {
+                    place.retrieve(&asked, &place.database.schema(place.collection)?, request, depth)
+                }
+                found => found,
+            }
         });
         timing.retrieve = started.elapsed();
         drop(stage);
@@ -210,35 +219,37 @@ impl<'a> Searcher<'a> {
         terms.iter().enumerate().filter_map(|(at, term)| Some((term.clone(), known(at)?))).collect()
     }
 
-    /// Embeds the query for each leg that some place has.
+    /// Embeds the query with each model that some place has vectors of, once.
     fn ask<'q>(
         &mut self,
         query: &'q Query,
         mode: Mode,
         schemas: &[Result<Schema, StoreError>],
     ) -> Result<Asked<'q>, SearchError> {
-        let mut asked = Asked { query, mode, vectors: [None, None] };
-        for leg in Leg::ALL {
-            let Some(embedder) = &mut self.embedders[leg.index()] else { continue };
-            let fingerprint = embedder.fingerprint().clone();
-            let of_it = |schema: &Schema| {
-                schema.legs[leg.index()]
-                    .as_ref()
-                    .is_some_and(|(indexed, _)| is_of_model(indexed, &fingerprint))
+        let mut asked = Asked { query, mode, vectors: Vec::new() };
+        if mode == Mode::Lexical {
+            return Ok(asked);
+        }
+        for model in &mut self.models {
+            let embedder = match model {
+                Ok(embedder) => embedder,
+                Err((model, why)) => {
+                    asked.vectors.push((model.clone(), Err(why.clone())));
+                    continue;
+                }
             };
-            let wanted = mode != Mode::Lexical && schemas.iter().flatten().any(of_it);
-            let (tokens, limit) = match wanted {
-                true => (embedder.count_tokens(&query.text), embedder.max_tokens()),
-                false => (0, 0),
-            };
+            let model = embedder.fingerprint().clone();
+            let legs = schemas.iter().flatten().flat_map(|schema| Leg::ALL.into_iter().zip(&schema.legs));
+            let mut of_it =
+                legs.filter(|(_, leg)| leg.as_ref().is_some_and(|(leg, _)| is_of_model(leg, &model)));
+            let Some((leg, _)) = of_it.next() else { continue };
+            let (tokens, limit) = (embedder.count_tokens(&query.text), embedder.max_tokens());
             let vector = if tokens > limit {
                 Err(format!("the query has {tokens} tokens and its model reads {limit}: shorten the query"))
-            } else if wanted {
-                Ok(embedder.embed(&query.text).map_err(|source| SearchError::Embed { leg, source })?)
             } else {
-                Ok(Vec::new())
+                Ok(embedder.embed(&query.text).map_err(|source| SearchError::Embed { leg, source })?)
             };
-            asked.vectors[leg.index()] = Some((fingerprint, vector));
+            asked.vectors.push((model, vector));
         }
         Ok(asked)
     }
@@ -307,26 +318,23 @@ impl Place<'_> {
             ask(LegName::Symbol, Probe::Symbols(names));
         }
         for leg in Leg::ALL {
-            let state = match (&schema.legs[leg.index()], &vectors[leg.index()]) {
-                _ if *mode == Mode::Lexical => LegState::Off,
-                (None, _) => LegState::Off,
-                (Some(_), None) if self.database.stats(self.collection)?.vectors[leg.index()] == 0 => {
-                    LegState::Unavailable("it has no vectors yet: run `indexer once`".to_owned())
+            let state = match &schema.legs[leg.index()] {
+                Some((indexed, _)) if *mode != Mode::Lexical => {
+                    match vectors.iter().find(|(model, _)| is_of_model(indexed, model)) {
+                        Some((_, Ok(vector))) => {
+                            ask(LegName::Dense(leg), Probe::Vector(leg, indexed.clone(), vector.clone()));
+                            continue;
+                        }
+                        Some((_, Err(reason))) => LegState::Unavailable(reason.clone()),
+                        None if self.database.stats(self.collection)?.vectors[leg.index()] == 0 => {
+                            LegState::Unavailable("it has no vectors yet: run `indexer once`".to_owned())
+                        }
+                        None => LegState::Unavailable(format!(
+                            "its model {indexed} is not loaded: ask again, or run `indexer model install`"
+                        )),
+                    }
                 }
-                (Some(_), None) => {
-                    LegState::Unavailable("its model is not loaded: run `indexer model install`".to_owned())
-                }
-                (Some((indexed, _)), Some((model, _))) if !is_of_model(indexed, model) => {
-                    LegState::Unavailable(format!(
-                        "it was indexed with {indexed}, but {model} is configured: \
-                         run `indexer once` to refill it"
-                    ))
-                }
-                (Some(_), Some((_, Err(reason)))) => LegState::Unavailable(reason.clone()),
-                (Some(_), Some((_, Ok(vector)))) => {
-                    ask(LegName::Dense(leg), Probe::Vector(leg, vector.clone()));
-                    continue;
-                }
+                _ => LegState::Off,
             };
             plan.states.push((LegName::Dense(leg), state));
         }
@@ -457,12 +465,6 @@ fn rank(
         ranked.retain(|place| seen.insert(id(place).1));
     }
     ranked
-}
-
-/// Whether a leg's vectors are the model's, whatever wording its texts had: the
-/// wording of a query is its own.
-fn is_of_model(leg: &Fingerprint, model: &Fingerprint) -> bool {
-    leg.0.strip_prefix(&model.0).is_some_and(|wording| wording.is_empty() || wording.starts_with(';'))
 }
 
 /// Names bring candidates in; where they stand is for the ranking to say, since

@@ -4,7 +4,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::id::{CollectionName, DatabaseName};
+use crate::embed::Leg;
+use crate::id::{CollectionName, DatabaseName, Fingerprint};
 
 /// Why the store did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -71,18 +72,28 @@ pub enum StoreError {
         /// What is wrong with it.
         detail: String,
     },
-    /// The collection was created with other dense legs.
+    /// The collection's points are of another kind.
     #[error(
-        "collection {collection} was built with {stored}, not with {wanted}: \
-         `indexer once --full` rebuilds it, or configure the former model"
+        "collection {collection} holds {stored}, not {wanted}: give it another name, or keep \
+         it elsewhere (--data-dir)"
     )]
     SchemaMismatch {
         /// Collection.
         collection: CollectionName,
-        /// Legs as stored.
-        stored: String,
-        /// Legs as asked.
-        wanted: String,
+        /// Kind as stored.
+        stored: &'static str,
+        /// Kind as asked.
+        wanted: &'static str,
+    },
+    /// A leg was asked for what is near a vector that cannot be compared with its own.
+    #[error("the {leg} vectors are of {stored}, and {asked} was asked for: ask again")]
+    OtherModel {
+        /// The leg.
+        leg: Leg,
+        /// Fingerprint of its vectors.
+        stored: Fingerprint,
+        /// Fingerprint of the vector that was asked for.
+        asked: Fingerprint,
     },
     /// The collection is of another path, whose hash is the same.
     #[error(

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use crate::embed::Leg;
-use crate::id::{CollectionName, ContentHash, DatabaseName, PointId, VectorKey};
+use crate::id::{CollectionName, ContentHash, DatabaseName, Fingerprint, PointId, VectorKey};
 use crate::language::Language;
 use crate::manifest::{FileRecord, Manifest};
 use crate::path::RepoPath;
@@ -32,7 +32,7 @@ pub use embedded::{EmbeddedStore, Inventory, StoredCollection};
 pub use error::StoreError;
 pub use globs::Paths;
 pub use qdrant::QdrantStore;
-pub use schema::{CollectionKind, DatabaseInfo, DatabaseKind, Field, FieldType, Schema};
+pub use schema::{CollectionKind, DatabaseInfo, DatabaseKind, Field, FieldType, Legs, Schema};
 
 /// What a chunk of code is, and where: a pure function of (path, bytes, options).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,6 +82,10 @@ pub struct Batch {
     pub upsert: Vec<Point>,
     /// Manifest records to put, or to remove with `None`.
     pub files: BTreeMap<RepoPath, Option<FileRecord>>,
+    /// The dense legs from this batch on, if they change. Of a leg whose fingerprint or
+    /// dimension is another one, the vectors there are go, and those of this batch are of
+    /// the new one; a leg that stays keeps its own.
+    pub legs: Option<Legs>,
     /// Vectors to add, by leg and key. A key that is present already is left alone.
     /// A vector to which no point refers may be dropped by any later batch, so
     /// vectors come with their points or after them.
@@ -93,11 +97,12 @@ pub struct Batch {
 impl Batch {
     /// Whether applying it would change nothing.
     pub fn is_empty(&self) -> bool {
-        let Batch { reset, delete, upsert, files, vectors, state } = self;
+        let Batch { reset, delete, upsert, files, legs, vectors, state } = self;
         !reset
             && delete.is_empty()
             && upsert.is_empty()
             && files.is_empty()
+            && legs.is_none()
             && vectors.is_empty()
             && state.is_none()
     }
@@ -125,9 +130,10 @@ pub struct Filter {
 pub enum Probe {
     /// BM25 over weighted terms; any may match.
     Terms(Vec<(String, f32)>),
-    /// Nearest by cosine in one dense leg. Points that share a vector are all hits; a
-    /// leg that is off has none.
-    Vector(Leg, Vec<f32>),
+    /// Nearest by cosine in one dense leg to a vector of the model of this fingerprint, which
+    /// must be the leg's ([`StoreError::OtherModel`] else). Points that share a vector are all
+    /// hits; a leg that is off has none.
+    Vector(Leg, Fingerprint, Vec<f32>),
     /// Points whose symbol's name equals one of these, case-insensitively.
     Symbols(Vec<String>),
 }
@@ -144,6 +150,8 @@ pub struct Scored {
 /// A consistent view of one collection's bookkeeping.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
+    /// The dense legs.
+    pub legs: Legs,
     /// The manifest.
     pub manifest: Arc<Manifest>,
     /// The state of the last batch that set one.
@@ -185,15 +193,16 @@ pub trait Store: Send + Sync {
     fn drop_database(&self, db: &DatabaseName) -> Result<(), StoreError>;
     /// Collections of a database, sorted. A database that was never written has none.
     fn collections(&self, db: &DatabaseName) -> Result<Vec<CollectionName>, StoreError>;
-    /// Creates the collection, or checks that it exists with this schema's source.
-    /// Another fingerprint than the stored one is [`StoreError::SchemaMismatch`].
+    /// Creates the collection, or checks that it exists with this schema's source
+    /// ([`StoreError::Collision`] else) and kind ([`StoreError::SchemaMismatch`] else). One that
+    /// exists keeps its legs, whatever they are.
     fn create(
         &self,
         db: &DatabaseName,
         collection: &CollectionName,
         schema: &Schema,
     ) -> Result<(), StoreError>;
-    /// Schema as created; [`StoreError::NotFound`] where there is none.
+    /// Schema as created, with the legs of now; [`StoreError::NotFound`] where there is none.
     fn schema(&self, db: &DatabaseName, collection: &CollectionName) -> Result<Schema, StoreError>;
     /// Removes the collection and all of its data.
     fn drop_collection(&self, db: &DatabaseName, collection: &CollectionName) -> Result<(), StoreError>;

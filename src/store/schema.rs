@@ -89,21 +89,26 @@ impl CollectionKind {
     }
 }
 
-/// What a collection is made of; fixed when it is created.
+/// Fingerprint and dimension of each dense leg, in the order of [`Leg::ALL`]; `None` where
+/// the leg is off.
+pub type Legs = [Option<(Fingerprint, usize)>; Leg::ALL.len()];
+
+/// What a collection is made of; fixed when it is created, but for the legs, which
+/// [`super::Batch::legs`] changes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
     /// What its points are.
     pub kind: CollectionKind,
-    /// Fingerprint and dimension of each dense leg, in the order of [`Leg::ALL`];
-    /// `None` where the leg is off.
-    pub legs: [Option<(Fingerprint, usize)>; Leg::ALL.len()],
+    /// The dense legs.
+    pub legs: Legs,
     /// The absolute path that the collection is of (its bytes): equal hashes with
     /// another path are a collision, and an error. Empty where it is of no path.
     pub source: Vec<u8>,
 }
 
 impl Schema {
-    /// Whether what was asked for is what is stored: `self`, of this collection.
+    /// Whether what was asked for is what is stored: `self`, of this collection. Its legs may
+    /// be others.
     pub(super) fn check(&self, collection: &CollectionName, wanted: &Schema) -> Result<(), StoreError> {
         let collection = collection.clone();
         if self.source != wanted.source {
@@ -111,26 +116,22 @@ impl Schema {
             let (stored, wanted) = (text(&self.source), text(&wanted.source));
             return Err(StoreError::Collision { collection, stored, wanted });
         }
-        if (self.kind, &self.legs) != (wanted.kind, &wanted.legs) {
-            let (stored, wanted) = (self.describe(), wanted.describe());
+        if self.kind != wanted.kind {
+            let (stored, wanted) = (self.kind.name(), wanted.kind.name());
             return Err(StoreError::SchemaMismatch { collection, stored, wanted });
         }
         Ok(())
     }
+}
 
-    /// Legs and kind, for people.
-    fn describe(&self) -> String {
-        let legs: Vec<String> = Leg::ALL
-            .into_iter()
-            .zip(&self.legs)
-            .filter_map(|(leg, stored)| {
-                stored.as_ref().map(|(fingerprint, _)| format!("{leg} {fingerprint}"))
-            })
-            .collect();
-        let legs = if legs.is_empty() { "no dense leg".to_owned() } else { legs.join(" and ") };
-        match self.kind {
-            CollectionKind::Codebase => legs,
-            kind => format!("{} with {legs}", kind.name()),
+/// Whether a leg may be asked for what is near a vector of `model`: not where it is off, and
+/// an error where its vectors are of another model.
+pub(super) fn check_model(leg: Leg, legs: &Legs, model: &Fingerprint) -> Result<bool, StoreError> {
+    match &legs[leg.index()] {
+        None => Ok(false),
+        Some((stored, _)) if stored == model => Ok(true),
+        Some((stored, _)) => {
+            Err(StoreError::OtherModel { leg, stored: stored.clone(), asked: model.clone() })
         }
     }
 }

@@ -73,6 +73,7 @@ pub struct Vectors {
     pub embedded: u64,
     pub pending: u64,
     pub over_limit: u64,
+    pub replaces: Option<String>,
 }
 
 /// See [`index::ByteCounts`].
@@ -130,6 +131,7 @@ impl From<&index::Outcome> for Outcome {
                     embedded: counts.embedded,
                     pending: counts.pending,
                     over_limit: counts.over_limit,
+                    replaces: counts.replaces.clone(),
                 })
             }),
             bytes: OutcomeBytes { read: outcome.bytes.read, embedded: outcome.bytes.embedded },

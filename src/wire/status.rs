@@ -159,6 +159,10 @@ pub struct Present {
     pub present: u64,
     /// Vectors needed.
     pub needed: u64,
+    /// Fingerprint of the former model, where its vectors answer until all of the configured
+    /// one's, which are those counted, are there.
+    #[serde(default)]
+    pub replaces: Option<String>,
 }
 
 /// How changes of a worktree are seen.
@@ -185,7 +189,8 @@ impl From<&index::Freshness> for Freshness {
             pending: freshness.pending,
             complete: freshness.complete,
             vectors: by_leg(|leg| {
-                freshness.vectors[leg.index()].map(|(present, needed)| Present { present, needed })
+                let (present, needed) = freshness.vectors[leg.index()]?;
+                Some(Present { present, needed, replaces: freshness.replaces[leg.index()].clone() })
             }),
             watch: None,
         }
@@ -210,9 +215,14 @@ impl Freshness {
         if self.indexed_commit != self.head.commit {
             text.push_str(&format!(", HEAD is {}", short(&self.head.commit)));
         }
-        for (leg, Present { present, needed }) in &self.vectors {
-            if present < needed {
-                text.push_str(&format!(", {leg} vectors {}%", present * 100 / needed));
+        for (leg, Present { present, needed, replaces }) in &self.vectors {
+            let percent = present * 100 / needed.max(&1);
+            match replaces {
+                Some(former) => text.push_str(&format!(
+                    ", {leg} vectors are of the former model {former}, being replaced: {percent}%"
+                )),
+                None if present < needed => text.push_str(&format!(", {leg} vectors {percent}%")),
+                None => {}
             }
         }
         match &self.watch {
@@ -252,6 +262,24 @@ mod tests {
         for (freshness, expected) in cases {
             let sentence = freshness.sentence();
             assert!(sentence.contains(expected) && !sentence.contains("fresh at"), "{sentence}");
+        }
+        let with = |present, replaces: Option<&str>| Freshness {
+            vectors: [(
+                "text".to_owned(),
+                Present { present, needed: 8, replaces: replaces.map(str::to_owned) },
+            )]
+            .into(),
+            ..fresh.clone()
+        };
+        for (freshness, expected) in [
+            (with(8, None), "fresh at 0123456789"),
+            (with(2, None), "fresh at 0123456789, text vectors 25%"),
+            (
+                with(2, Some("m@1;8")),
+                "fresh at 0123456789, text vectors are of the former model m@1;8, being replaced: 25%",
+            ),
+        ] {
+            assert_eq!(freshness.sentence(), expected);
         }
     }
 }

@@ -18,6 +18,7 @@
 //! | `several` | one search over several worktrees |
 //! | `service` | the daemon as a service: what is written, what the manager is told |
 //! | `registry` | worktrees are added, listed and removed |
+//! | `models` | a model is changed while the former one answers |
 //! | `migrate` | an index and memories come to a Qdrant server and back, whole |
 //! | `memory` | checkpoints and remediations: kept by one process, found by another |
 //! | `mcp` | agents: the protocol on standard input and output and over HTTP, and its installation |
@@ -39,6 +40,7 @@ mod kill;
 mod mcp;
 mod memory;
 mod migrate;
+mod models;
 mod ops;
 mod pipeline;
 mod property;

@@ -241,6 +241,40 @@ pub(super) fn update(
     done(true)
 }
 
+pub(super) fn create_vector_name(
+    data: &mut Data,
+    request: CreateVectorNameRequest,
+) -> Result<PointsOperationResponse, Status> {
+    let Some(create_vector_name_request::VectorConfig::DenseConfig(config)) = request.vector_config else {
+        return Err(Status::unimplemented("only dense vectors are added"));
+    };
+    if config.distance() != Distance::Cosine || config.datatype.is_some() {
+        return Err(Status::unimplemented("only cosine of float32 is added"));
+    }
+    let name = request.vector_name;
+    let collection = data.collection(&request.collection_name)?;
+    if collection.dense.get(&name).is_some_and(|there| there.dimension != config.size) {
+        let message = format!("Wrong input: Vector `{name}` already exists with a different configuration");
+        return Err(Status::invalid_argument(message));
+    }
+    collection.dense.insert(name.clone(), Dense { dimension: config.size, half: false });
+    let params = VectorParams { size: config.size, distance: config.distance, ..VectorParams::default() };
+    collection.named_vectors().insert(name, params);
+    Ok(collection.answered(request.wait))
+}
+
+pub(super) fn delete_vector_name(
+    data: &mut Data,
+    request: DeleteVectorNameRequest,
+) -> Result<PointsOperationResponse, Status> {
+    let name = request.vector_name;
+    let collection = data.collection(&request.collection_name)?;
+    collection.dense.remove(&name);
+    collection.named_vectors().remove(&name);
+    collection.points.values_mut().for_each(|point| drop(point.vectors.remove(&name)));
+    Ok(collection.answered(request.wait))
+}
+
 /// A missing collection is no error here, and an alias is no collection.
 pub(super) fn delete(
     data: &mut Data,
@@ -335,6 +369,19 @@ pub(super) fn delete_field_index(
 }
 
 impl Collection {
+    /// The dense vectors as the configuration has them.
+    fn named_vectors(&mut self) -> &mut std::collections::HashMap<String, VectorParams> {
+        let params = self.config.params.get_or_insert_default();
+        let config = &mut params.vectors_config.get_or_insert_default().config;
+        if !matches!(config, Some(Config::ParamsMap(_))) {
+            *config = Some(Config::ParamsMap(VectorParamsMap::default()));
+        }
+        match config {
+            Some(Config::ParamsMap(params)) => &mut params.map,
+            _ => unreachable!("it was made so just now"),
+        }
+    }
+
     /// Counts an operation, and answers it: everything is done at once, and said to be
     /// so only to who waits.
     pub(super) fn answered(&mut self, wait: Option<bool>) -> PointsOperationResponse {

@@ -107,8 +107,10 @@ impl Points for Service {
         facet(FacetCounts) -> FacetResponse = facet::facet;
         query(QueryPoints) -> QueryResponse = query::query;
         query_batch(QueryBatchPoints) -> QueryBatchResponse = query::query_batch;
-        create_vector_name(CreateVectorNameRequest) -> PointsOperationResponse;
-        delete_vector_name(DeleteVectorNameRequest) -> PointsOperationResponse;
+        create_vector_name(CreateVectorNameRequest) -> PointsOperationResponse
+            = collection::create_vector_name;
+        delete_vector_name(DeleteVectorNameRequest) -> PointsOperationResponse
+            = collection::delete_vector_name;
         search(SearchPoints) -> SearchResponse;
         search_batch(SearchBatchPoints) -> SearchBatchResponse;
         search_groups(SearchPointGroups) -> SearchGroupsResponse;

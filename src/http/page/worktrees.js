@@ -14,8 +14,9 @@ function sentence(freshness) {
   else if (freshness.pending === 0) text = `indexed at ${at}, and something may have changed since`;
   else text = `indexed at ${at}, ${plural(freshness.pending, "file", "files")} may have changed since`;
   if (freshness.indexed_commit !== freshness.head.commit) text += `, HEAD is ${short(freshness.head.commit)}`;
-  for (const [leg, { present, needed }] of Object.entries(freshness.vectors)) {
-    if (present < needed) text += `, ${leg} vectors ${percent(present, needed)} %`;
+  for (const [leg, { present, needed, replaces }] of Object.entries(freshness.vectors)) {
+    if (replaces) text += `, ${leg} vectors are of a former model, being replaced: ${percent(present, needed)} %`;
+    else if (present < needed) text += `, ${leg} vectors ${percent(present, needed)} %`;
   }
   return text;
 }

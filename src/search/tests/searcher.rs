@@ -111,8 +111,8 @@ impl Indexed {
         embedder: Option<&mut LocalEmbedder>,
         request: &Request,
     ) -> Result<Answer, SearchError> {
-        let embedder = embedder.map(|embedder| embedder as &mut dyn Embedder);
-        Searcher::new(vec![self.place()], [embedder, None]).search(request)?.or_error()
+        let models = embedder.into_iter().map(|embedder| Ok(embedder as &mut dyn Embedder)).collect();
+        Searcher::new(vec![self.place()], models).search(request)?.or_error()
     }
 
     fn write(&self, path: &str, content: &str) {
@@ -206,7 +206,7 @@ fn what_cannot_be_answered_says_why() {
     assert!(error.to_string().contains("--mode lexical"), "{error}");
     let missing = CollectionName::new("none").expect("a name");
     let place = Place { collection: &missing, ..index.place() };
-    let answer = Searcher::new(vec![place], [None, None]).search(&request("x", 1, Mode::Lexical));
+    let answer = Searcher::new(vec![place], Vec::new()).search(&request("x", 1, Mode::Lexical));
     let error = answer.expect("an answer").or_error().expect_err("no collection");
     assert!(matches!(error, SearchError::Store(StoreError::NotFound { .. })), "{error}");
     let nothing = index.ask(&request("zzzyx quux", 5, Mode::Hybrid)).expect("an answer");
@@ -272,7 +272,7 @@ fn several_places_are_one_ranking_and_a_broken_one_is_told_beside_them() {
     let broken = Place { collection: &missing, ..about_birds.place() };
     let places = vec![about_birds.place(), broken, about_retries.place(), twin.place()];
     let question = request("how long to wait after a failure", 4, Mode::Hybrid);
-    let answer = Searcher::new(places, [Some(&mut model), None]).search(&question).expect("an answer");
+    let answer = Searcher::new(places, vec![Ok(&mut model)]).search(&question).expect("an answer");
     let found: Vec<(usize, String)> =
         answer.hits.iter().map(|hit| (hit.place, hit.path.to_string())).collect();
     assert_eq!(found[0], (2, "src/retry.rs".to_owned()), "{found:?}");
@@ -288,7 +288,7 @@ fn several_places_are_one_ranking_and_a_broken_one_is_told_beside_them() {
     let alone = about_retries.ask_with(Some(&mut model), &question).expect("an answer");
     assert_eq!(alone.hits[0].path, answer.hits[0].path);
     assert!(alone.hits[0].score >= answer.hits[0].score);
-    let none = Searcher::new(vec![broken], [None, None]).search(&question).expect("an answer").or_error();
+    let none = Searcher::new(vec![broken], Vec::new()).search(&question).expect("an answer").or_error();
     assert!(none.is_err());
 }
 

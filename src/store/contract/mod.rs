@@ -3,6 +3,7 @@
 //!
 //! `contract_suite!` makes one test of each.
 
+mod legs;
 mod searches;
 
 use std::collections::{BTreeMap, HashSet};
@@ -10,6 +11,7 @@ use std::collections::{BTreeMap, HashSet};
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
 
+pub(crate) use self::legs::*;
 pub(crate) use self::searches::*;
 use super::*;
 use crate::id::{ContentHash, Fingerprint, PointId};
@@ -31,9 +33,19 @@ pub(crate) fn names() -> (DatabaseName, CollectionName) {
 pub(crate) fn schema() -> Schema {
     Schema {
         kind: CollectionKind::Codebase,
-        legs: [Some((Fingerprint("model@1;8".to_owned()), DIMENSION)), None],
+        legs: [Some((model(), DIMENSION)), None],
         source: b"/src/demo".to_vec(),
     }
+}
+
+/// That of the text leg in [`schema`].
+pub(crate) fn model() -> Fingerprint {
+    Fingerprint("model@1;8".to_owned())
+}
+
+/// What is near a vector of the text leg.
+pub(crate) fn near(vector: Vec<f32>) -> Probe {
+    Probe::Vector(Leg::Text, model(), vector)
 }
 
 /// A point whose text, terms and vector follow from `content`.
@@ -142,7 +154,8 @@ pub(crate) fn lifecycle(open: Open<'_>) {
         "{error}"
     );
     let other = Schema { legs: [Some((Fingerprint("model@2;8".to_owned()), DIMENSION)), None], ..schema() };
-    assert!(matches!(store.create(&db, &collection, &other), Err(StoreError::SchemaMismatch { .. })));
+    store.create(&db, &collection, &other).unwrap();
+    assert_eq!(store.schema(&db, &collection).unwrap(), schema(), "the legs stay as they are");
     let of_another_kind = Schema { kind: CollectionKind::Checkpoints, ..schema() };
     assert!(matches!(
         store.create(&db, &collection, &of_another_kind),
@@ -162,12 +175,12 @@ pub(crate) fn a_new_collection_of_an_old_name_is_empty(open: Open<'_>) {
     let (db, collection) = names();
     let points = [point(b"a.rs", "a", 0, "alpha")];
     let store = created(open, &points);
-    assert_eq!(search(&*store, Probe::Vector(Leg::Text, vector("alpha")), &Filter::default(), 5).len(), 1);
+    assert_eq!(search(&*store, near(vector("alpha")), &Filter::default(), 5).len(), 1);
     store.drop_collection(&db, &collection).unwrap();
     store.create(&db, &collection, &schema()).unwrap();
     assert!(scan(&*store).is_empty());
     assert!(store.vector_keys(&db, &collection, Leg::Text).unwrap().is_empty());
-    assert!(search(&*store, Probe::Vector(Leg::Text, vector("alpha")), &Filter::default(), 5).is_empty());
+    assert!(search(&*store, near(vector("alpha")), &Filter::default(), 5).is_empty());
 }
 
 pub(crate) fn points_come_back_as_they_were_put(open: Open<'_>) {
@@ -242,7 +255,7 @@ pub(crate) fn vectors_may_come_after_their_points(open: Open<'_>) {
     let store = open();
     store.create(&db, &collection, &schema()).unwrap();
     store.apply(&db, &collection, Batch { upsert: points.to_vec(), ..Batch::default() }).unwrap();
-    let probe = || Probe::Vector(Leg::Text, vector("late"));
+    let probe = || near(vector("late"));
     assert!(search(&*store, probe(), &Filter::default(), 5).is_empty());
     store.apply(&db, &collection, Batch { vectors: with_vectors(&points), ..Batch::default() }).unwrap();
     assert_eq!(texts(&search(&*store, probe(), &Filter::default(), 5)), ["late"]);
@@ -456,7 +469,7 @@ pub(crate) fn any_history_equals_its_content(open: Open<'_>) {
             let probes = [
                 terms("alpha gamma alpha"),
                 terms("delta"),
-                Probe::Vector(Leg::Text, vector("query")),
+                near(vector("query")),
                 Probe::Symbols(vec!["S1".to_owned(), "s2".to_owned()]),
             ];
             let filter = Filter { paths: vec!["dir1".to_owned(), "*/f3.rs".to_owned()], ..Filter::default() };
@@ -563,6 +576,11 @@ macro_rules! contract_suite {
             any_history_equals_its_content
             readers_see_whole_states
             skipped_files_are_in_the_manifest
+            a_leg_becomes_another_models_and_nothing_else_changes
+            a_leg_goes_on_and_off
+            legs_change_with_all_else_in_the_batch
+            what_a_leg_was_before_does_not_come_back
+            a_search_meets_one_model
         }
     };
 }

@@ -28,7 +28,7 @@ pub(crate) fn vectors_rank_by_cosine(open: Open<'_>) {
     // Two points of one text share a vector: both are hits.
     points.push(point(b"copy.rs", "", 0, "text 7"));
     let store = created(open, &points);
-    let hits = search(&*store, Probe::Vector(Leg::Text, vector("text 7")), &Filter::default(), 3);
+    let hits = search(&*store, near(vector("text 7")), &Filter::default(), 3);
     assert_eq!(texts(&hits)[..2], ["text 7", "text 7"]);
     assert!(hits[0].point.id < hits[1].point.id && (hits[0].score - 1.0).abs() < 1e-5);
     assert!(hits[1].score > hits[2].score && hits[2].score >= -1.0);
@@ -39,14 +39,14 @@ pub(crate) fn vectors_rank_by_cosine(open: Open<'_>) {
     let query = vector("a query");
     let mut expected: Vec<f32> = points.iter().map(|p| cosine(&query, &vector(&p.text))).collect();
     expected.sort_by(|a, b| b.total_cmp(a));
-    let hits = search(&*store, Probe::Vector(Leg::Text, query), &Filter::default(), 20);
+    let hits = search(&*store, near(query), &Filter::default(), 20);
     for (hit, expected) in hits.iter().zip(expected) {
         assert!((hit.score - expected).abs() < 1e-4, "{} instead of {expected}", hit.score);
     }
-    assert!(search(&*store, Probe::Vector(Leg::Code, vec![1.0]), &Filter::default(), 3).is_empty());
+    assert!(search(&*store, Probe::Vector(Leg::Code, model(), vec![1.0]), &Filter::default(), 3).is_empty());
     let (db, collection) = names();
     for bad in [vec![], vec![1.0; DIMENSION + 1], vec![f32::NAN; DIMENSION]] {
-        let result = store.search(&db, &collection, &[Probe::Vector(Leg::Text, bad)], &Filter::default(), 3);
+        let result = store.search(&db, &collection, &[near(bad)], &Filter::default(), 3);
         assert!(matches!(result, Err(StoreError::Invalid(_))));
     }
 }
@@ -107,7 +107,7 @@ pub(crate) fn filters_apply_before_the_limit(open: Open<'_>) {
     for (filter, expected) in cases {
         let mut expected: Vec<_> = expected.iter().map(|i| points[*i].path.clone()).collect();
         expected.sort();
-        for probe in [terms("needle"), Probe::Vector(Leg::Text, vector("needle needle needle"))] {
+        for probe in [terms("needle"), near(vector("needle needle needle"))] {
             let mut found: Vec<_> =
                 search(&*store, probe.clone(), &filter, 7).into_iter().map(|hit| hit.point.path).collect();
             found.sort();
@@ -151,7 +151,7 @@ pub(crate) fn filters_see_attributes_and_times(open: Open<'_>) {
         let values = |values: &[&str]| values.iter().map(|&value| value.to_owned()).collect();
         let attributes = attributes.iter().map(|(n, v)| ((*n).to_owned(), values(v))).collect();
         let filter = Filter { attributes, time, ..Filter::default() };
-        for probe in [terms("needle"), Probe::Vector(Leg::Text, vector("needle"))] {
+        for probe in [terms("needle"), near(vector("needle"))] {
             let mut found: Vec<_> =
                 search(&*store, probe, &filter, 9).iter().map(|hit| hit.point.path.to_string()).collect();
             found.sort();
@@ -166,9 +166,7 @@ pub(crate) fn ties_are_broken_by_id(open: Open<'_>) {
     let store = created(open, &points);
     let mut ids: Vec<PointId> = points.iter().map(|point| point.id).collect();
     ids.sort();
-    for probe in
-        [terms("same"), Probe::Vector(Leg::Text, vector("same")), Probe::Symbols(vec!["same".to_owned()])]
-    {
+    for probe in [terms("same"), near(vector("same")), Probe::Symbols(vec!["same".to_owned()])] {
         let hits = search(&*store, probe, &Filter::default(), 9);
         assert_eq!(hits.iter().map(|hit| hit.point.id).collect::<Vec<_>>(), ids[..9]);
     }
@@ -190,8 +188,7 @@ pub(crate) fn no_filter_lets_anything_in(open: Open<'_>) {
     let batch = Batch { vectors: with_vectors(&others), upsert: others, ..Batch::default() };
     store.apply(&other, &collection, batch).unwrap();
 
-    let probes =
-        [terms("same"), Probe::Symbols(vec!["same".to_owned()]), Probe::Vector(Leg::Text, vector("same"))];
+    let probes = [terms("same"), Probe::Symbols(vec!["same".to_owned()]), near(vector("same"))];
     let ids: HashSet<PointId> = points.iter().map(|point| point.id).collect();
     let word = || prop_oneof![r"[\[\]{}*?!,./\\a-d ]{0,12}", "(src|docs)/?[*]{0,2}", any::<String>()];
     let words = || proptest::collection::vec(word(), 0..3);

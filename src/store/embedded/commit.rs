@@ -5,15 +5,18 @@
 //! of a segment is a few bytes, and what is appended to logs and vector files stays
 //! in it until it no longer fits. It only describes; reading and writing the files is for others.
 //!
-//! Format 1: `CTXCOMM1`, the fields in order, CRC-32 of all before.
+//! Formats: `CTXCOMM1`, the first; `CTXCOMM2`, with the dense legs. The fields in order, CRC-32
+//! of all before.
 
 use crate::embed::Leg;
+use crate::id::Fingerprint;
+use crate::store::Legs;
 use crate::store::codec::{Decoder, put_bytes, put_option, put_varint};
 
 /// File name.
 pub(super) const NAME: &str = "commit";
 
-const MAGIC: &[u8; 8] = b"CTXCOMM1";
+const MAGIC: &[u8; 8] = b"CTXCOMM2";
 
 /// What the record says.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,10 +24,12 @@ pub(super) struct Commit {
     /// Drawn when the collection is created: tells it from another of the same
     /// name that was there before.
     pub(super) origin: u64,
-    /// Number of the next segment.
+    /// Number of the next segment or vector file.
     pub(super) next: u64,
     /// Manifest log.
     pub(super) manifest: Extent,
+    /// Dense legs.
+    pub(super) legs: Legs,
     /// Vector file of each leg that is on.
     pub(super) vectors: [Option<Extent>; Leg::ALL.len()],
     /// The collection's state: opaque.
@@ -36,7 +41,7 @@ pub(super) struct Commit {
 /// How much of an append-only file counts, and what follows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Extent {
-    /// Last part of the file's name; each compaction makes the next.
+    /// Last part of the file's name; each compaction makes another.
     pub(super) number: u64,
     /// Bytes that count.
     pub(super) len: u64,
@@ -117,7 +122,7 @@ impl Commit {
         std::iter::once(manifest).chain(vectors).chain(changes)
     }
 
-    /// A number for a new segment.
+    /// A number that no segment and no vector file of the collection ever had.
     pub(super) fn draw_number(&mut self) -> u64 {
         self.next += 1;
         self.next - 1
@@ -129,6 +134,12 @@ impl Commit {
         put_varint(&mut out, self.origin);
         put_varint(&mut out, self.next);
         put_extent(&mut out, &self.manifest);
+        for leg in &self.legs {
+            put_option(&mut out, leg.as_ref(), |out, (fingerprint, dimension)| {
+                put_bytes(out, fingerprint.0.as_bytes());
+                put_varint(out, *dimension as u64);
+            });
+        }
         for extent in &self.vectors {
             put_option(&mut out, extent.as_ref(), put_extent);
         }
@@ -157,6 +168,12 @@ impl Commit {
                 manifest: read_extent(&mut decoder)?,
                 ..Commit::default()
             };
+            for leg in &mut commit.legs {
+                *leg = decoder.option(|decoder| {
+                    let fingerprint = Fingerprint(decoder.string()?);
+                    Some((fingerprint, usize::try_from(decoder.varint()?).ok()?))
+                })?;
+            }
             for extent in &mut commit.vectors {
                 *extent = decoder.option(read_extent)?;
             }
@@ -201,6 +218,7 @@ mod tests {
             origin: u64::MAX,
             next: 12,
             manifest: extent(3),
+            legs: [Some((Fingerprint("m@1;384".to_owned()), 384)), None],
             vectors: [Some(extent(0)), None],
             state: Some("{}".to_owned()),
             segments: vec![

@@ -32,6 +32,7 @@ use super::vectors::Vectors;
 use crate::embed::Leg;
 use crate::id::{PointId, VectorKey};
 use crate::manifest::Manifest;
+use crate::store::schema::check_model;
 use crate::store::{Filter, Point, Probe, Schema, Scored, Snapshot, Stats, StoreError};
 
 const SHORT: &str = "it is shorter than was committed";
@@ -100,8 +101,9 @@ impl Handle {
     /// describe. Fails where a newer state has removed its files. What `former`, an
     /// earlier state of it, has verified and loaded is taken over.
     pub(super) fn open(root: &Path, record: Vec<u8>, former: Option<&Handle>) -> Result<Handle, StoreError> {
-        let schema = schema_file::read(root)?;
+        let mut schema = schema_file::read(root)?;
         let commit = Commit::decode(&record).map_err(|e| StoreError::corrupt(&root.join(commit::NAME), e))?;
+        schema.legs.clone_from(&commit.legs);
         let former = former.filter(|former| former.commit.origin == commit.origin);
         let fields = Fields::new();
         let segments = commit.segments.iter().map(|entry| {
@@ -174,7 +176,11 @@ impl Handle {
             manifest_log::replay(Arc::make_mut(&mut manifest), len, &missing)
                 .map_err(|e| StoreError::corrupt(&path, e))?;
         }
-        let snapshot = Snapshot { manifest: Arc::clone(&manifest), state: self.commit.state.clone() };
+        let snapshot = Snapshot {
+            legs: self.commit.legs.clone(),
+            manifest: Arc::clone(&manifest),
+            state: self.commit.state.clone(),
+        };
         *replayed = Replayed { manifest, len: len + missing.len() as u64 };
         Ok(snapshot)
     }
@@ -379,8 +385,9 @@ impl Handle {
             }
             Probe::Symbols(names) => lexical::find_symbols(&self.segments, &self.fields, names, allowed)
                 .map_err(self.index_error()),
-            Probe::Vector(leg, query) => {
-                let Some(vectors) = self.vectors(*leg)? else { return Ok(Vec::new()) };
+            Probe::Vector(leg, model, query) => {
+                let is_on = check_model(*leg, &self.schema.legs, model)?;
+                let Some(vectors) = self.vectors(*leg)?.filter(|_| is_on) else { return Ok(Vec::new()) };
                 if query.len() != vectors.dimension() || query.iter().any(|v| !v.is_finite()) {
                     return Err(StoreError::Invalid(format!(
                         "a query of the {leg} leg needs {} finite components, and has {}",

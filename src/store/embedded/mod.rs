@@ -5,9 +5,9 @@
 //! <data-dir>/databases/<database>/
 //!     database.json        whose it is
 //! <data-dir>/databases/<database>/<collection>/
-//!     schema.json          what it is made of, and the format version
+//!     schema.json          what it is, and the format version
 //!     writer.lock          held while something is written
-//!     commit               the commit record
+//!     commit               the commit record, with the dense legs
 //!     manifest.<n>         log of manifest records
 //!     vectors.<leg>.<n>    vectors of a leg
 //!     segment.<n>          documents, as tantivy indexes and stores them
@@ -260,12 +260,17 @@ fn fill(root: &Path, schema: &Schema) -> Result<(), StoreError> {
     };
     write(schema_file::NAME, &schema_file::encode(schema)?)?;
     let len = manifest_log::HEADER.len() as u64;
-    let mut commit = Commit { origin: draw_origin(), manifest: Extent::whole(0, len), ..Commit::default() };
+    let mut commit = Commit {
+        origin: draw_origin(),
+        manifest: Extent::whole(0, len),
+        legs: schema.legs.clone(),
+        ..Commit::default()
+    };
     write(&commit::manifest_name(&commit.manifest), manifest_log::HEADER)?;
     for leg in Leg::ALL {
         if let Some((_, dimension)) = &schema.legs[leg.index()] {
             let header = vectors::header(*dimension);
-            let extent = Extent { base: 0, ..Extent::whole(0, header.len() as u64) };
+            let extent = Extent { base: 0, ..Extent::whole(commit.draw_number(), header.len() as u64) };
             write(&commit::vectors_name(leg, &extent), &header)?;
             commit.vectors[leg.index()] = Some(extent);
         }
@@ -398,7 +403,7 @@ impl Store for EmbeddedStore {
     }
 
     fn schema(&self, db: &DatabaseName, collection: &CollectionName) -> Result<Schema, StoreError> {
-        schema_file::read(&self.existing(db, collection)?)
+        self.read(db, collection, |handle| Ok(handle.schema.clone()))
     }
 
     fn drop_collection(&self, db: &DatabaseName, collection: &CollectionName) -> Result<(), StoreError> {

@@ -1,11 +1,12 @@
-//! `schema.json`: what a collection is made of, and the version of its format.
-//! Written once, when the collection is created.
+//! `schema.json`: what a collection is, and the version of its format. Written once, when the
+//! collection is created; its dense legs are in the commit record, as they change.
 //!
 //! Formats:
 //! 1: the first; six files a segment and tantivy's `meta.json` in an envelope.
 //! 2: one file a segment, a binary commit record that holds the end of the manifest log.
 //! 3: the manifest log says what changed of a record; kinds of collections, attributes and
 //! times of points.
+//! 4: the dense legs are in the commit record.
 
 use std::io::ErrorKind::NotFound;
 use std::path::Path;
@@ -13,14 +14,13 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::checked_json;
-use crate::embed::Leg;
-use crate::id::{Fingerprint, decode_hex, encode_hex};
+use crate::id::{decode_hex, encode_hex};
 use crate::store::{CollectionKind, Schema, StoreError};
 
 /// File name.
 pub(super) const NAME: &str = "schema.json";
 /// The format this version writes; also of everything else in the directory.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
 
 #[derive(Serialize, Deserialize)]
 struct Stored {
@@ -28,38 +28,16 @@ struct Stored {
     kind: String,
     /// Hexadecimal, because a path need not be text.
     source: String,
-    legs: Vec<StoredLeg>,
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredLeg {
-    leg: String,
-    fingerprint: String,
-    dimension: usize,
 }
 
 /// The file's bytes.
 pub(super) fn encode(schema: &Schema) -> Result<Vec<u8>, StoreError> {
-    let legs = Leg::ALL
-        .into_iter()
-        .zip(&schema.legs)
-        .filter_map(|(leg, stored)| Some((leg, stored.as_ref()?)))
-        .map(|(leg, (fingerprint, dimension))| StoredLeg {
-            leg: leg.name().to_owned(),
-            fingerprint: fingerprint.0.clone(),
-            dimension: *dimension,
-        })
-        .collect();
-    let stored = Stored {
-        format: FORMAT,
-        kind: schema.kind.name().to_owned(),
-        source: encode_hex(&schema.source),
-        legs,
-    };
+    let stored =
+        Stored { format: FORMAT, kind: schema.kind.name().to_owned(), source: encode_hex(&schema.source) };
     checked_json::encode(&stored)
 }
 
-/// Reads the file in the collection's directory `root`.
+/// Reads the file in the collection's directory `root`: a schema without legs.
 pub(super) fn read(root: &Path) -> Result<Schema, StoreError> {
     let path = root.join(NAME);
     let bytes = std::fs::read(&path).map_err(|e| match e.kind() {
@@ -72,18 +50,12 @@ pub(super) fn read(root: &Path) -> Result<Schema, StoreError> {
 fn decode(path: &Path, bytes: &[u8]) -> Result<Schema, StoreError> {
     let stored: Stored = checked_json::decode(path, bytes, FORMAT)?;
     let kind = CollectionKind::from_name(&stored.kind);
-    let mut schema = Schema {
+    Ok(Schema {
         kind: kind.ok_or_else(|| StoreError::corrupt(path, format!("unknown kind {:?}", stored.kind)))?,
         legs: Default::default(),
         source: decode_hex(&stored.source)
             .ok_or_else(|| StoreError::corrupt(path, "its source is not hexadecimal"))?,
-    };
-    for stored in stored.legs {
-        let leg = Leg::ALL.into_iter().find(|leg| leg.name() == stored.leg);
-        let leg = leg.ok_or_else(|| StoreError::corrupt(path, format!("unknown leg {:?}", stored.leg)))?;
-        schema.legs[leg.index()] = Some((Fingerprint(stored.fingerprint), stored.dimension));
-    }
-    Ok(schema)
+    })
 }
 
 #[cfg(test)]
@@ -91,11 +63,7 @@ mod tests {
     use super::*;
 
     fn sample() -> Schema {
-        Schema {
-            kind: CollectionKind::Remediations,
-            legs: [Some((Fingerprint("m@1;384".to_owned()), 384)), None],
-            source: b"/caf\xe9".to_vec(),
-        }
+        Schema { kind: CollectionKind::Remediations, legs: [None, None], source: b"/caf\xe9".to_vec() }
     }
 
     #[test]
@@ -119,10 +87,10 @@ mod tests {
             let bytes = format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes()));
             decode(Path::new("x"), bytes.as_bytes()).unwrap_err()
         };
-        let newer = decode(r#"{"format":4,"whatever":true}"#);
-        assert!(matches!(newer, StoreError::NewerFormat { found: 4, supported: 3, .. }), "{newer}");
+        let newer = decode(r#"{"format":5,"whatever":true}"#);
+        assert!(matches!(newer, StoreError::NewerFormat { found: 5, supported: 4, .. }), "{newer}");
         // Set aside and built anew by the next run, as damage is.
-        let older = decode(r#"{"format":1,"source":"","legs":[]}"#);
+        let older = decode(r#"{"format":1,"source":""}"#);
         assert!(matches!(older, StoreError::Corrupt { .. }), "{older}");
         assert!(older.to_string().contains("format 1"), "{older}");
     }

@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::id::PointId;
 use crate::path::RepoPath;
-use crate::store::contract::{self, names, point, record, scan, schema, vector, with_vectors};
+use crate::store::contract::{self, names, near, point, record, scan, schema, vector, with_vectors};
 
 /// A data directory of its own.
 struct Fresh(tempfile::TempDir);
@@ -84,7 +84,7 @@ fn read(store: &dyn Store) -> Result<Read, StoreError> {
     let manifest = store.snapshot(&db, &collection)?.manifest.keys().cloned().collect();
     let probes = [
         Probe::Terms(vec![("common".to_owned(), 1.0), ("word7".to_owned(), 1.0)]),
-        Probe::Vector(Leg::Text, vector("common word7")),
+        near(vector("common word7")),
         Probe::Symbols(vec!["s21".to_owned()]),
     ];
     let filter = Filter { paths: vec!["dir/*.rs".to_owned()], ..Filter::default() };
@@ -327,7 +327,7 @@ fn files_stay_in_proportion_to_their_content() {
     assert!(segments < 12, "{segments}");
     let reopened = fresh.open();
     assert_eq!(reopened.snapshot(&db, &collection).unwrap().manifest.len(), 400);
-    let probe = Probe::Vector(Leg::Text, vector("common word4500"));
+    let probe = near(vector("common word4500"));
     let hits = reopened.search(&db, &collection, &[probe], &Filter::default(), 1).unwrap();
     assert_eq!(hits[0][0].point.text, "common word4500");
     assert_eq!(reopened.check(&db, &collection).unwrap(), Vec::<String>::new());
@@ -441,7 +441,7 @@ fn numbered(n: u32) -> Batch {
         upsert: points,
         files: files.into(),
         state: Some(n.to_string()),
-        reset: false,
+        ..Batch::default()
     }
 }
 
@@ -510,7 +510,7 @@ fn nothing_acknowledged_is_lost_by_kill_9() {
         let manifest =
             expected.files.into_iter().filter_map(|(path, record)| Some((path, record?))).collect();
         assert_eq!(*snapshot.manifest, manifest);
-        let probe = Probe::Vector(Leg::Text, vector(&format!("batch {state} point 3")));
+        let probe = near(vector(&format!("batch {state} point 3")));
         let hits = store.search(&db, &collection, &[probe], &Filter::default(), 1).unwrap();
         assert!(hits[0][0].score > 0.9999);
         assert_eq!(store.check(&db, &collection).unwrap(), Vec::<String>::new());

@@ -16,6 +16,7 @@ use super::commit::{
     self, Commit, Extent, SegmentEntry, changes_name, is_part, manifest_name, segment_name, vectors_name,
 };
 use super::handle::{Handle, from_tantivy};
+use super::vectors::Vectors;
 use super::{manifest_log, merge_policy, segment, vectors};
 use crate::embed::Leg;
 use crate::id::{PointId, VectorKey};
@@ -72,15 +73,31 @@ fn merge_all(mut handle: Handle) -> Result<Handle, StoreError> {
 
 /// Writes the next state; the bytes of its commit record.
 fn write(handle: &Handle, batch: Batch) -> Result<Vec<u8>, StoreError> {
-    let Batch { reset, delete, upsert, files, vectors, state } = batch;
+    let Batch { reset, delete, upsert, files, legs, vectors, state } = batch;
     let mut upsert: HashMap<PointId, Point> = upsert.into_iter().map(|point| (point.id, point)).collect();
     let mut commit = handle.commit.clone();
     let mut written = Vec::new();
+    commit.legs = legs.unwrap_or(commit.legs);
     for leg in Leg::ALL {
-        let new = new_vectors(handle, leg, &vectors)?;
-        if !new.is_empty() {
-            let extent = append_vectors(handle, leg, &new, upsert.values(), reset, &mut written)?;
-            commit.vectors[leg.index()] = Some(extent);
+        let stays = commit.legs[leg.index()] == handle.commit.legs[leg.index()];
+        let any = vectors.iter().any(|(of, ..)| *of == leg);
+        let present = if stays && any { handle.vectors(leg)? } else { None };
+        let new = new_vectors(&commit, leg, present.as_deref(), &vectors)?;
+        match present {
+            None if !stays => replace_vectors(&handle.root, leg, &new, &mut commit, &mut written)?,
+            Some(present) if !new.is_empty() => {
+                append_vectors(
+                    handle,
+                    leg,
+                    &present,
+                    &new,
+                    upsert.values(),
+                    reset,
+                    &mut commit,
+                    &mut written,
+                )?;
+            }
+            _ => {}
         }
     }
     drop(vectors);
@@ -227,52 +244,74 @@ fn merge(handle: &Handle) -> Result<Option<Vec<u8>>, StoreError> {
     replace_record(&handle.root, &commit, written).map(Some)
 }
 
-/// The vectors of `leg` that are not there yet, each once.
+/// The vectors of `leg` that are not `present`, each once.
 fn new_vectors<'a>(
-    handle: &Handle,
+    commit: &Commit,
     leg: Leg,
+    present: Option<&Vectors>,
     vectors: &'a [(Leg, VectorKey, Vec<f32>)],
 ) -> Result<BTreeMap<VectorKey, &'a [f32]>, StoreError> {
     let mut new = BTreeMap::new();
-    let mut offered = vectors.iter().filter(|(l, ..)| *l == leg).peekable();
-    if offered.peek().is_none() {
-        return Ok(new);
-    }
-    let Some(present) = handle.vectors(leg)? else {
-        return Err(off(leg));
-    };
-    for (_, key, vector) in offered {
-        if vector.len() != present.dimension() || vector.iter().any(|v| !v.is_finite()) {
+    for (_, key, vector) in vectors.iter().filter(|(of, ..)| *of == leg) {
+        let Some((_, dimension)) = &commit.legs[leg.index()] else {
+            return Err(StoreError::Invalid(format!("the {leg} leg of this collection is off")));
+        };
+        if vector.len() != *dimension || vector.iter().any(|v| !v.is_finite()) {
             return Err(StoreError::Invalid(format!(
-                "a vector of the {leg} leg needs {} finite components",
-                present.dimension()
+                "a vector of the {leg} leg needs {dimension} finite components"
             )));
         }
-        if present.ordinal(key).is_none() {
+        if present.is_none_or(|present| present.ordinal(key).is_none()) {
             new.insert(*key, vector.as_slice());
         }
     }
     Ok(new)
 }
 
-fn off(leg: Leg) -> StoreError {
-    StoreError::Invalid(format!("the {leg} leg of this collection is off"))
+/// Begins the vector file of a leg that is another one from this batch on; of one that is off
+/// there is none.
+fn replace_vectors(
+    root: &Path,
+    leg: Leg,
+    new: &BTreeMap<VectorKey, &[f32]>,
+    commit: &mut Commit,
+    written: &mut Written,
+) -> Result<(), StoreError> {
+    commit.vectors[leg.index()] = None;
+    let Some(dimension) = commit.legs[leg.index()].as_ref().map(|(_, dimension)| *dimension) else {
+        return Ok(());
+    };
+    let header = vectors::header(dimension);
+    let mut bytes = Vec::with_capacity(new.len() * vectors::record_len(dimension));
+    for (key, vector) in new {
+        vectors::append(&mut bytes, *key, vector);
+    }
+    let extent = Extent::whole(commit.draw_number(), (header.len() + bytes.len()) as u64);
+    let path = root.join(vectors_name(leg, &extent));
+    let file = write_new(&path, |out| {
+        out.write_all(&header)?;
+        out.write_all(&bytes)
+    })?;
+    written.push((path, file));
+    commit.vectors[leg.index()] = Some(extent);
+    Ok(())
 }
 
 /// Adds vectors to the leg's extent, or to a new file without the dead ones where
 /// those are more than half.
+#[expect(clippy::too_many_arguments, reason = "one call; a struct of them would say no more")]
 fn append_vectors<'a>(
     handle: &Handle,
     leg: Leg,
+    present: &Vectors,
     new: &BTreeMap<VectorKey, &[f32]>,
     upsert: impl Iterator<Item = &'a Point>,
     reset: bool,
+    commit: &mut Commit,
     written: &mut Written,
-) -> Result<Extent, StoreError> {
-    let (Some(extent), Some(present)) = (&handle.commit.vectors[leg.index()], handle.vectors(leg)?) else {
-        return Err(off(leg));
-    };
-    let mut extent = extent.clone();
+) -> Result<(), StoreError> {
+    let number = commit.next;
+    let Some(extent) = &mut commit.vectors[leg.index()] else { return Ok(()) };
     let record_len = vectors::record_len(present.dimension()) as u64;
     let mut bytes = Vec::with_capacity(new.len() * record_len as usize);
     for (key, vector) in new {
@@ -287,20 +326,21 @@ fn append_vectors<'a>(
         if kept.len() < present.len() / 2 {
             kept.sort_unstable();
             let len = vectors::HEADER_LEN as u64 + kept.len() as u64 * record_len + bytes.len() as u64;
-            let extent = Extent::whole(extent.number + 1, len);
-            let path = handle.root.join(vectors_name(leg, &extent));
+            *extent = Extent::whole(number, len);
+            commit.next += 1;
+            let path = handle.root.join(vectors_name(leg, extent));
             let file = write_new(&path, |out| {
                 out.write_all(&vectors::header(present.dimension()))?;
                 kept.iter().try_for_each(|ordinal| out.write_all(present.record(*ordinal)))?;
                 out.write_all(&bytes)
             })?;
             written.push((path, file));
-            return Ok(extent);
+            return Ok(());
         }
         extent.base = extent.len;
     }
     extent.tail.append(&mut bytes);
-    Ok(extent)
+    Ok(())
 }
 
 /// Adds records to the manifest log, or to a new one without the outdated ones.

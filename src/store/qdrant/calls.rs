@@ -9,10 +9,11 @@ use qdrant_client::qdrant::points_client::PointsClient;
 use qdrant_client::qdrant::points_selector::PointsSelectorOneOf;
 use qdrant_client::qdrant::{
     CollectionInfo, CountPoints, CreateCollection, CreateFieldIndexCollection, CreateVectorNameRequest,
-    DeleteCollection, DeletePayloadPoints, DeletePoints, FacetCounts, FacetHit, GetCollectionInfoRequest,
-    GetPoints, ListCollectionsRequest, PointId, PointStruct, PointVectors, PointsSelector, QueryBatchPoints,
-    QueryPoints, RetrievedPoint, ScoredPoint, ScrollPoints, SetPayloadPoints, UpdateMode, UpdatePointVectors,
-    UpsertPoints, WriteOrdering, WriteOrderingType,
+    DeleteCollection, DeletePayloadPoints, DeletePointVectors, DeletePoints, DeleteVectorNameRequest,
+    FacetCounts, FacetHit, GetCollectionInfoRequest, GetPoints, ListCollectionsRequest, PointId, PointStruct,
+    PointVectors, PointsSelector, QueryBatchPoints, QueryPoints, RetrievedPoint, ScoredPoint, ScrollPoints,
+    SetPayloadPoints, UpdateCollection, UpdateMode, UpdatePointVectors, UpsertPoints, VectorsSelector,
+    WriteOrdering, WriteOrderingType,
 };
 
 use super::failure::Failure;
@@ -44,6 +45,10 @@ impl Remote {
         }
     }
 
+    pub(super) async fn update(&self, request: UpdateCollection) -> Result<(), Failure> {
+        self.call(request, |s, q| async move { CollectionsClient::new(s).update(q).await }).await.map(drop)
+    }
+
     pub(super) async fn drop(&self, physical: &str) -> Result<(), Failure> {
         let request = DeleteCollection { collection_name: physical.to_owned(), timeout: None };
         let answer = self.call(request, |s, q| async move { CollectionsClient::new(s).delete(q).await });
@@ -62,6 +67,18 @@ impl Remote {
             Err(Failure::Exists(_)) => Ok(()),
             answer => answer.map(|_| ()),
         }
+    }
+
+    /// Removes a dense vector from those that points may have, with all of its values.
+    pub(super) async fn drop_vector(&self, physical: &str, name: &str) -> Result<(), Failure> {
+        let request = DeleteVectorNameRequest {
+            collection_name: physical.to_owned(),
+            wait: Some(true),
+            vector_name: name.to_owned(),
+            ..DeleteVectorNameRequest::default()
+        };
+        self.call(request, |s, q| async move { PointsClient::new(s).delete_vector_name(q).await }).await?;
+        Ok(())
     }
 
     // reading points
@@ -243,6 +260,24 @@ impl Remote {
             ..UpdatePointVectors::default()
         };
         self.call(request, |s, q| async move { points(s).update_vectors(q).await }).await.map(drop)
+    }
+
+    /// Takes a dense vector from the points in a scope.
+    pub(super) async fn take_vectors(
+        &self,
+        physical: &str,
+        scope: &Scoped,
+        name: &str,
+    ) -> Result<(), Failure> {
+        let request = DeletePointVectors {
+            collection_name: physical.to_owned(),
+            wait: Some(true),
+            points_selector: selector(scope),
+            vectors: Some(VectorsSelector { names: vec![name.to_owned()] }),
+            ordering: strong(),
+            ..DeletePointVectors::default()
+        };
+        self.call(request, |s, q| async move { points(s).delete_vectors(q).await }).await.map(drop)
     }
 }
 

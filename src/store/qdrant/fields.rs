@@ -17,6 +17,11 @@ pub(super) fn number(value: u64) -> Value {
     Value { kind: Some(Kind::IntegerValue(i64::try_from(value).unwrap_or(i64::MAX))) }
 }
 
+/// Read as an absent field.
+pub(super) fn nothing() -> Value {
+    Value { kind: Some(Kind::NullValue(0)) }
+}
+
 pub(super) fn list(values: impl IntoIterator<Item = Value>) -> Value {
     Value { kind: Some(Kind::ListValue(ListValue { values: values.into_iter().collect() })) }
 }

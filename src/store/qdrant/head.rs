@@ -2,21 +2,21 @@
 //! its points is the state of now, and who writes. Setting its fields, under the condition
 //! that they are what was read, is the one atomic step of every batch.
 //!
-//! Formats: 1, the first.
+//! Formats: 1, the first; 2, each model's vectors have a name of their own.
 
 use std::path::PathBuf;
 
 use qdrant_client::qdrant::{Condition, Value};
 
-use super::fields::{Fields, list, number, payload, text};
+use super::fields::{Fields, list, nothing, number, payload, text};
 use super::remote::Payload;
 use super::scope::{Scoped, field, role};
 use crate::embed::Leg;
 use crate::id::{CollectionName, DatabaseName, Fingerprint, decode_hex, encode_hex};
-use crate::store::{CollectionKind, Schema, StoreError};
+use crate::store::{CollectionKind, Legs, Schema, StoreError};
 
 /// The format that this version writes; of everything that belongs to the collection.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// Who may write, and until when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -121,12 +121,7 @@ impl Head {
             (name::COMMIT, text(&self.commit)),
         ]);
         fields.extend(self.state.as_ref().map(|state| (name::STATE.to_owned(), text(state))));
-        for ((fingerprint, dimension), leg) in name::LEGS.into_iter().zip(&self.schema.legs) {
-            if let Some((model, size)) = leg {
-                fields.insert(fingerprint.to_owned(), text(&model.0));
-                fields.insert(dimension.to_owned(), number(*size as u64));
-            }
-        }
+        fields.extend(leg_fields(&self.schema.legs));
         fields.extend(payload(lease_fields(self.lease.as_ref())));
         fields
     }
@@ -139,6 +134,10 @@ impl Head {
         let found = found.ok_or_else(|| StoreError::corrupt(&path, "its head names no format"))?;
         if found > FORMAT {
             return Err(StoreError::NewerFormat { path, found, supported: FORMAT });
+        }
+        if found < FORMAT {
+            let detail = format!("format {found}, which this version reads no more");
+            return Err(StoreError::corrupt(&path, detail));
         }
         read(fields)
             .ok_or_else(|| StoreError::corrupt(&path, "a field of its head is missing or not as written"))
@@ -181,8 +180,18 @@ impl Head {
             (name::COMMIT, text(&next.commit)),
         ]));
         fields.extend(next.state.as_ref().map(|state| (name::STATE.to_owned(), text(state))));
+        fields.extend(leg_fields(&next.schema.legs));
         fields
     }
+}
+
+/// The legs; nothing where one is off, as it may have been on.
+fn leg_fields(legs: &Legs) -> Payload {
+    let of_leg = |((fingerprint, dimension), leg): (_, &Option<(Fingerprint, usize)>)| match leg {
+        Some((model, size)) => [(fingerprint, text(&model.0)), (dimension, number(*size as u64))],
+        None => [(fingerprint, nothing()), (dimension, nothing())],
+    };
+    payload(name::LEGS.into_iter().zip(legs).flat_map(of_leg))
 }
 
 /// What staying for longer changes.
@@ -289,13 +298,16 @@ mod tests {
         for absent in ["format", "life", "kind", "generation", "aborted", "text_dimension", "code_dimension"]
         {
             let mut damaged = fields.clone();
-            let was_there = damaged.remove(absent).is_some();
+            let was_there = damaged.remove(absent).is_some_and(|value| value != nothing());
             assert_eq!(Head::decode(&damaged, "x").is_err(), was_there, "{absent}");
         }
+        let mut older = fields.clone();
+        older.insert("format".to_owned(), number(1));
+        assert!(matches!(Head::decode(&older, "x"), Err(StoreError::Corrupt { .. })));
         let mut newer = fields;
-        newer.insert("format".to_owned(), number(2));
+        newer.insert("format".to_owned(), number(3));
         let error = Head::decode(&newer, "qdrant collection x").unwrap_err();
-        assert!(matches!(error, StoreError::NewerFormat { found: 2, supported: 1, .. }), "{error}");
+        assert!(matches!(error, StoreError::NewerFormat { found: 3, supported: 2, .. }), "{error}");
     }
 
     #[test]
@@ -306,7 +318,9 @@ mod tests {
         let taken = Head::decode(&fields, "x").unwrap();
         assert_eq!((taken.claimed, taken.aborted.clone()), (7, vec![1, 4, 6]));
         assert_eq!((taken.generation, taken.lease.clone()), (5, Some(lease.clone())));
-        let next = Head { generation: 7, previous: 5, commit: "b".to_owned(), lease: None, ..taken };
+        let legs = [Some((Fingerprint("model@2".to_owned()), 9)), None];
+        let schema = Schema { legs, ..taken.schema.clone() };
+        let next = Head { generation: 7, previous: 5, commit: "b".to_owned(), lease: None, schema, ..taken };
         fields.extend(Head::committing(&next));
         assert_eq!(Head::decode(&fields, "x").unwrap(), next);
         fields.extend(next.taking(&lease));

@@ -12,9 +12,10 @@ use qdrant_client::qdrant::point_id::PointIdOptions;
 
 use super::options::Layout;
 use super::remote::luck;
+use crate::embed::Leg;
 use crate::id::{CollectionName, DatabaseName, PointId, encode_hex};
 use crate::path::RepoPath;
-use crate::store::CollectionKind;
+use crate::store::{CollectionKind, Legs};
 
 /// What makes names: the prefix and the layout.
 #[derive(Clone, Debug)]
@@ -82,6 +83,14 @@ pub(super) fn database_id(db: &DatabaseName) -> RemoteId {
     remote_id(&uuid(&[b"database", db.as_str().as_bytes()]))
 }
 
+/// Name of the named vector of a leg; `None` where it is off. Another model's has another name,
+/// so that it can be filled beside, and collections of different models lie beside each other.
+pub(super) fn vector_name(leg: Leg, legs: &Legs) -> Option<String> {
+    let (fingerprint, dimension) = legs[leg.index()].as_ref()?;
+    let model = uuid(&[b"vector", fingerprint.0.as_bytes(), &dimension.to_le_bytes()]);
+    Some(format!("{leg}_{}", encode_hex(&model.0[..4])))
+}
+
 /// The keyword that all points of one life of a collection have.
 pub(super) fn tenant(db: &DatabaseName, collection: &CollectionName, life: &str) -> String {
     format!("{db}/{collection}/{life}")
@@ -131,6 +140,7 @@ pub(super) fn remote_id(id: &PointId) -> RemoteId {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::id::Fingerprint;
 
     #[test]
     fn equal_physical_names_are_of_different_tenants() {
@@ -151,6 +161,18 @@ mod tests {
         assert!(names.may_hold(&a, "p_a__b__c") && names.may_hold(&c, "p_a__b__c"));
         assert!(!names.may_hold(&a, "p_ab__c") && !names.may_hold(&a, "p_databases"));
         assert!(shared.may_hold(&a, "p_a__codebase") && !shared.may_hold(&a, "p_a__b"));
+    }
+
+    #[test]
+    fn each_model_of_a_leg_has_a_vector_of_its_own() {
+        let legs = |model: &str, dimension| [Some((Fingerprint(model.to_owned()), dimension)), None];
+        let name = |model, dimension| vector_name(Leg::Text, &legs(model, dimension)).expect("a name");
+        let base = name("m@1;8", 8);
+        assert!(base.starts_with("text_") && base.len() == 13, "{base}");
+        assert_eq!(base, name("m@1;8", 8));
+        assert_ne!(base, name("m@2;8", 8));
+        assert_ne!(base, name("m@1;8", 9));
+        assert_eq!(vector_name(Leg::Code, &legs("m", 8)), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Physical collections: what they are made of, and which payload fields they index.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use qdrant_client::qdrant::create_vector_name_request::VectorConfig;
 use qdrant_client::qdrant::payload_index_params::IndexParams;
@@ -10,51 +10,44 @@ use qdrant_client::qdrant::{
     CollectionInfo, CreateCollection, CreateFieldIndexCollection, CreateVectorNameRequest,
     DenseVectorCreationConfig, Distance, FieldType, IntegerIndexParams, KeywordIndexParams, Memory, Modifier,
     PayloadIndexParams, PayloadStorageParams, QuantizationConfig, QuantizationType, ScalarQuantization,
-    SparseVectorConfig, SparseVectorParams, VectorParams, VectorParamsMap, VectorsConfig,
+    SparseVectorConfig, SparseVectorParams, UpdateCollection, VectorParams, VectorParamsDiff,
+    VectorParamsDiffMap, VectorParamsMap, VectorsConfig, VectorsConfigDiff, vectors_config_diff,
 };
 
 use super::failure::Failure;
+use super::head::Head;
+use super::names::vector_name;
 use super::options::QdrantOptions;
 use super::points::TERMS;
-use super::remote::Remote;
-use super::scope::field;
+use super::remote::{Remote, With};
+use super::scope::{Scoped, field};
 use crate::embed::Leg;
-use crate::id::CollectionName;
-use crate::store::{Schema, StoreError};
+use crate::store::{Legs, StoreError};
+
+/// Heads read at a time.
+const HEADS_PAGE: usize = 256;
 
 /// Makes the physical collection where it is not there, and completes it where it is: with
-/// the indexes that a creation which was cut short left out, and with a leg that no collection
-/// in it had so far. Another dimension of a leg is [`StoreError::SchemaMismatch`].
+/// the indexes that a creation which was cut short left out, and with the vectors of a model
+/// that no collection in it had so far.
 pub(super) async fn ensure(
     remote: &Remote,
     options: &QdrantOptions,
     physical: &str,
-    collection: &CollectionName,
-    schema: &Schema,
+    legs: &Legs,
 ) -> Result<(), StoreError> {
     let error = |e: Failure| remote.error(e);
     let mut info = remote.info(physical).await.map_err(error)?;
     if info.is_none() {
-        remote.create(creation(options, physical, schema)).await.map_err(error)?;
+        remote.create(creation(options, physical, legs)).await.map_err(error)?;
         info = remote.info(physical).await.map_err(error)?;
     }
     let info = info.ok_or_else(|| error(Failure::Missing(format!("{physical} was dropped just now"))))?;
-    let there = dimensions(&info);
-    for (leg, wanted) in Leg::ALL.into_iter().zip(&schema.legs) {
-        let Some((_, wanted)) = wanted else { continue };
-        match there.get(leg.name()) {
-            None => {
-                let request = addition(physical, leg, *wanted);
-                remote.add_vector(request).await.map_err(error)?;
-            }
-            Some(there) if *there == *wanted as u64 => {}
-            Some(there) => {
-                return Err(StoreError::SchemaMismatch {
-                    collection: collection.clone(),
-                    stored: format!("{leg} vectors of {there} dimensions in {physical}"),
-                    wanted: format!("{wanted}"),
-                });
-            }
+    let there = dense_vectors(&info);
+    for (name, dimension) in named(legs).filter(|(name, _)| !there.contains(name)) {
+        remote.add_vector(addition(physical, name.clone(), dimension)).await.map_err(error)?;
+        if options.on_disk {
+            remote.update(on_disk(physical, name)).await.map_err(error)?;
         }
     }
     for request in indexes(physical) {
@@ -65,29 +58,49 @@ pub(super) async fn ensure(
     Ok(())
 }
 
+/// Removes the vectors of models that no head in the physical collection names. Only where it is
+/// of one collection, as another's may be about to be filled.
+pub(super) async fn drop_unused(remote: &Remote, physical: &str) -> Result<(), Failure> {
+    let Some(info) = remote.info(physical).await? else { return Ok(()) };
+    let heads = remote.all(physical, &Scoped::any_head(), With::Payload, HEADS_PAGE).await?;
+    let mut used = HashSet::new();
+    for head in &heads {
+        // Of a head that cannot be read nobody knows what it names.
+        let Ok(head) = Head::decode(&head.payload, physical) else { return Ok(()) };
+        used.extend(named(&head.schema.legs).map(|(name, _)| name));
+    }
+    for name in dense_vectors(&info).difference(&used) {
+        remote.drop_vector(physical, name).await?;
+    }
+    Ok(())
+}
+
 /// The physical collection that lists the databases: no vectors.
 pub(super) fn registry(options: &QdrantOptions, physical: &str) -> CreateCollection {
     CreateCollection {
         vectors_config: Some(VectorsConfig { config: Some(Config::ParamsMap(VectorParamsMap::default())) }),
         sparse_vectors_config: None,
-        ..creation(
-            options,
-            physical,
-            &Schema { kind: Default::default(), legs: [None, None], source: Vec::new() },
-        )
+        ..creation(options, physical, &[None, None])
     }
 }
 
-fn creation(options: &QdrantOptions, physical: &str, schema: &Schema) -> CreateCollection {
-    let legs = Leg::ALL.into_iter().zip(&schema.legs).filter_map(|(leg, schema)| {
-        let (_, dimension) = schema.as_ref()?;
+/// Names and dimensions of the vectors of legs.
+fn named(legs: &Legs) -> impl Iterator<Item = (String, usize)> {
+    Leg::ALL.into_iter().filter_map(|leg| {
+        let (_, dimension) = legs[leg.index()].as_ref()?;
+        Some((vector_name(leg, legs)?, *dimension))
+    })
+}
+
+fn creation(options: &QdrantOptions, physical: &str, legs: &Legs) -> CreateCollection {
+    let legs = named(legs).map(|(name, dimension)| {
         let params = VectorParams {
-            size: *dimension as u64,
+            size: dimension as u64,
             distance: Distance::Cosine.into(),
             memory: options.on_disk.then_some(Memory::Cold.into()),
             ..VectorParams::default()
         };
-        Some((leg.name().to_owned(), params))
+        (name, params)
     });
     let sparse = SparseVectorParams { index: None, modifier: Some(Modifier::Idf.into()) };
     let int8 = ScalarQuantization {
@@ -113,7 +126,7 @@ fn creation(options: &QdrantOptions, physical: &str, schema: &Schema) -> CreateC
     }
 }
 
-fn addition(physical: &str, leg: Leg, dimension: usize) -> CreateVectorNameRequest {
+fn addition(physical: &str, vector_name: String, dimension: usize) -> CreateVectorNameRequest {
     let dense = DenseVectorCreationConfig {
         size: dimension as u64,
         distance: Distance::Cosine.into(),
@@ -122,9 +135,21 @@ fn addition(physical: &str, leg: Leg, dimension: usize) -> CreateVectorNameReque
     CreateVectorNameRequest {
         collection_name: physical.to_owned(),
         wait: Some(true),
-        vector_name: leg.name().to_owned(),
+        vector_name,
         vector_config: Some(VectorConfig::DenseConfig(dense)),
         ..CreateVectorNameRequest::default()
+    }
+}
+
+/// Where a vector lies cannot be said when it is added.
+fn on_disk(physical: &str, vector_name: String) -> UpdateCollection {
+    let cold = VectorParamsDiff { memory: Some(Memory::Cold.into()), ..VectorParamsDiff::default() };
+    let map = HashMap::from([(vector_name, cold)]);
+    let config = vectors_config_diff::Config::ParamsMap(VectorParamsDiffMap { map });
+    UpdateCollection {
+        collection_name: physical.to_owned(),
+        vectors_config: Some(VectorsConfigDiff { config: Some(config) }),
+        ..UpdateCollection::default()
     }
 }
 
@@ -167,13 +192,11 @@ fn indexes(physical: &str) -> Vec<CreateFieldIndexCollection> {
     all
 }
 
-/// Dimensions of the dense vectors that a physical collection has, by name.
-fn dimensions(info: &CollectionInfo) -> HashMap<String, u64> {
+/// Names of the dense vectors that a physical collection has.
+fn dense_vectors(info: &CollectionInfo) -> HashSet<String> {
     let config = info.config.as_ref().and_then(|config| config.params.as_ref()?.vectors_config.clone());
     match config.and_then(|config| config.config) {
-        Some(Config::ParamsMap(map)) => {
-            map.map.into_iter().map(|(name, params)| (name, params.size)).collect()
-        }
-        Some(Config::Params(_)) | None => HashMap::new(),
+        Some(Config::ParamsMap(map)) => map.map.into_keys().collect(),
+        Some(Config::Params(_)) | None => HashSet::new(),
     }
 }

@@ -146,7 +146,7 @@ impl Places {
             return Ok(found.head.schema);
         }
         let physical = self.names.physical(db, collection, schema.kind);
-        physical::ensure(&self.remote, &self.options, &physical, collection, schema).await?;
+        physical::ensure(&self.remote, &self.options, &physical, &schema.legs).await?;
         let head = Head::new(draw(), schema);
         let tenant = tenant(db, collection, &head.life);
         let payload = head.encode(&Owner { db, collection, heads: self.names.heads(db), tenant });

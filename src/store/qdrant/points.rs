@@ -11,7 +11,7 @@ use qdrant_client::qdrant::{DenseVector, NamedVectors, PointStruct, Vector, Vect
 
 use super::fields::{Fields, list, map, number, payload, text};
 use super::keyword::{bounded, escape, unescape};
-use super::names::{file_id, version_id};
+use super::names::{file_id, vector_name, version_id};
 use super::remote::Payload;
 use super::scope::{field, role};
 use super::terms;
@@ -20,10 +20,10 @@ use crate::id::{ContentHash, PointId, VectorKey, decode_hex, encode_hex};
 use crate::language::Language;
 use crate::manifest::FileRecord;
 use crate::path::RepoPath;
-use crate::store::Point;
 use crate::store::codec::{Decoder, put_frame};
 use crate::store::kept_terms::KeptTerms;
 use crate::store::record::{put_record, read_record};
+use crate::store::{Legs, Point};
 
 /// Name of the sparse vector of BM25.
 pub(super) const TERMS: &str = "bm25";
@@ -58,15 +58,15 @@ impl Version<'_> {
         }
     }
 
-    /// A chunk with those of its vectors that are known.
-    pub(super) fn chunk(&self, point: &Point, dense: [Option<&[f32]>; 2]) -> PointStruct {
+    /// A chunk with those of its vectors that are known; `legs` name them.
+    pub(super) fn chunk(&self, point: &Point, legs: &Legs, dense: [Option<&[f32]>; 2]) -> PointStruct {
         let mut vectors = NamedVectors::default();
         if let Some(sparse) = terms::document(&point.terms) {
             vectors.vectors.insert(TERMS.to_owned(), vector(Kind::Sparse(sparse)));
         }
         for (leg, dense) in Leg::ALL.into_iter().zip(dense) {
-            if let Some(dense) = dense {
-                vectors.vectors.insert(leg.name().to_owned(), dense_vector(dense.to_vec()));
+            if let Some((name, dense)) = vector_name(leg, legs).zip(dense) {
+                vectors.vectors.insert(name, dense_vector(dense.to_vec()));
             }
         }
         self.point(role::CHUNK, &point.id, encode(point), vectors)
@@ -304,7 +304,7 @@ mod tests {
     #[test]
     fn chunks_round_trip_and_any_other_field_is_found() {
         let version = Version { tenant: "d/c/l", life: "l", generation: 7 };
-        let stored = version.chunk(&sample(), [None, Some(&[1.0, 2.0])]);
+        let stored = version.chunk(&sample(), &[None, None], [None, None]);
         assert_eq!(decode_chunk_with_terms(&stored.payload), Ok(sample()));
         assert_eq!(decode_chunk(&stored.payload), Ok(Point { terms: Vec::new(), ..sample() }));
         assert_eq!(Fields(&stored.payload).number(field::FROM), Some(7));

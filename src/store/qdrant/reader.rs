@@ -18,7 +18,9 @@ use super::Core;
 use super::cache::Keys;
 use super::failure::Failure;
 use super::fields::Fields;
+use super::head::Head;
 use super::keyword::unescape;
+use super::names::vector_name;
 use super::place::Opened;
 use super::points::{FILE_FIELDS, decode_chunk, decode_chunk_with_terms, decode_file, key_text};
 use super::remote::With;
@@ -56,11 +58,18 @@ impl Core {
     ) -> Result<T, StoreError> {
         for _ in 0..ATTEMPTS {
             let opened = self.places.open(db, collection).await?;
-            let generation = opened.head.generation;
-            let result = read(opened.clone()).await?;
-            let now = self.places.reread(&opened).await?.head;
-            if now.generation == generation || now.previous == generation {
-                return Ok(result);
+            let Head { generation, schema, .. } = &opened.head;
+            let result = read(opened.clone()).await;
+            let now = match (self.places.reread(&opened).await, &result) {
+                (Ok(now), _) => now.head,
+                (Err(_), Err(_)) => return result,
+                (Err(error), Ok(_)) => return Err(error),
+            };
+            // The vectors of a leg that was replaced go at once, and may be missed.
+            let same_legs = now.schema == *schema;
+            if same_legs && (result.is_err() || now.generation == *generation || now.previous == *generation)
+            {
+                return result;
             }
         }
         Err(self.too_fast(collection))
@@ -95,8 +104,9 @@ impl Core {
     }
 
     pub(super) async fn snapshot(&self, opened: Opened) -> Result<Snapshot, StoreError> {
-        let state = opened.head.state.clone();
-        Ok(Snapshot { manifest: self.manifest(&opened).await?, state })
+        let manifest = self.manifest(&opened).await?;
+        let Head { schema, state, .. } = opened.head;
+        Ok(Snapshot { legs: schema.legs, manifest, state })
     }
 
     async fn manifest(&self, opened: &Opened) -> Result<Arc<Manifest>, StoreError> {
@@ -123,9 +133,9 @@ impl Core {
         }
         let name = field::KEYS[leg.index()];
         let mut keys = Keys::default();
-        if opened.head.schema.legs[leg.index()].is_some() {
+        if let Some(vector) = vector_name(leg, &opened.head.schema.legs) {
             let keyed = || opened.visible(role::CHUNK).and_not(Condition::is_empty(name));
-            let has_vector = || Condition::has_vector(leg.name());
+            let has_vector = || Condition::has_vector(&vector);
             for (scope, has_vector) in
                 [(keyed().and(has_vector()), true), (keyed().and_not(has_vector()), false)]
             {
@@ -217,18 +227,16 @@ impl Core {
         leg: Leg,
         keys: &[VectorKey],
     ) -> Result<Vec<(VectorKey, Vec<f32>)>, StoreError> {
-        if opened.head.schema.legs[leg.index()].is_none() {
-            return Ok(Vec::new());
-        }
+        let Some(vector) = vector_name(leg, &opened.head.schema.legs) else { return Ok(Vec::new()) };
         let name = field::KEYS[leg.index()];
         let mut vectors = BTreeMap::new();
         for keys in keys.chunks(TEXTS_PAGE) {
             let scope =
-                with_keys(opened.visible(role::CHUNK), name, keys).and(Condition::has_vector(leg.name()));
-            let with = With::Vector(&[name], leg.name());
+                with_keys(opened.visible(role::CHUNK), name, keys).and(Condition::has_vector(&vector));
+            let with = With::Vector(&[name], &vector);
             self.each(&opened, &scope, with, TEXTS_PAGE, |point| {
                 let key = key_of(&opened, &point, name)?;
-                vectors.extend(dense_of(point, leg).map(|vector| (key, vector)));
+                vectors.extend(dense_of(point, &vector).map(|vector| (key, vector)));
                 Ok(())
             })
             .await?;
@@ -286,10 +294,10 @@ pub(super) fn with_keys(scope: Scoped, name: &str, keys: &[VectorKey]) -> Scoped
     scope.and(Condition::matches(name, keys.iter().map(key_text).collect::<Vec<_>>()))
 }
 
-/// The dense vector of a leg that came with a point.
-pub(super) fn dense_of(point: RetrievedPoint, leg: Leg) -> Option<Vec<f32>> {
+/// The dense vector of this name that came with a point.
+pub(super) fn dense_of(point: RetrievedPoint, name: &str) -> Option<Vec<f32>> {
     let OutputOptions::Vectors(mut named) = point.vectors?.vectors_options? else { return None };
-    let output = named.vectors.remove(leg.name())?;
+    let output = named.vectors.remove(name)?;
     match output.vector {
         Some(vector_output::Vector::Dense(dense)) => Some(dense.data),
         _ => None,

@@ -114,7 +114,7 @@ impl Scoped {
         })
     }
 
-    /// Every head in a physical collection: only to be counted, before it is dropped.
+    /// Every head in a physical collection: only to know what in it is used by any.
     pub(super) fn any_head() -> Scoped {
         Scoped(Filter {
             must: vec![Condition::matches(field::ROLE, role::HEAD.to_owned())],

@@ -9,6 +9,7 @@ use qdrant_client::qdrant::{
 use super::Core;
 use super::fields::Fields;
 use super::keyword::{bounded, escape};
+use super::names::vector_name;
 use super::place::Opened;
 use super::points::{TERMS, attribute, decode_chunk, indexed_time, symbol_key};
 use super::reader::{chunk, corrupt};
@@ -18,6 +19,7 @@ use super::terms;
 use crate::embed::Leg;
 use crate::id::PointId;
 use crate::store::globs::Paths;
+use crate::store::schema::check_model;
 use crate::store::{Filter, Probe, Scored, StoreError};
 
 /// Points that are asked for at most where the place of the limit is among equal scores.
@@ -199,8 +201,10 @@ impl Core {
                     nearest(Input::Sparse(vector), TERMS, params)
                 }
             }),
-            Probe::Vector(leg, vector) => {
-                let Some((_, dimension)) = &opened.head.schema.legs[leg.index()] else {
+            Probe::Vector(leg, model, vector) => {
+                let legs = &opened.head.schema.legs;
+                check_model(*leg, legs, model)?;
+                let (Some((_, dimension)), Some(name)) = (&legs[leg.index()], vector_name(*leg, legs)) else {
                     return Ok(Ask::Nothing);
                 };
                 check_vector(*leg, *dimension, vector)?;
@@ -209,7 +213,7 @@ impl Core {
                 }
                 let params = SearchParams { exact: Some(!is_approximate), ..SearchParams::default() };
                 let dense = DenseVector { data: vector.clone() };
-                Ok(nearest(Input::Dense(dense), leg.name(), params))
+                Ok(nearest(Input::Dense(dense), &name, params))
             }
         };
         probes.iter().map(ask).collect()

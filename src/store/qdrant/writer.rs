@@ -22,15 +22,17 @@ use super::cache::{Keys, Known};
 use super::fields::{Fields, number, payload};
 use super::head::Head;
 use super::lease::Held;
-use super::names::file_id;
-use super::place::Opened;
+use super::names::{file_id, vector_name};
+use super::options::Layout;
+use super::physical;
+use super::place::{Opened, Places};
 use super::points::{Version, dense_vector, size};
 use super::reader::{dense_of, key_of, with_keys};
 use super::remote::With;
 use super::scope::{Scoped, field, garbage, role, spared};
 use crate::embed::Leg;
 use crate::id::{CollectionName, DatabaseName, PointId, VectorKey};
-use crate::store::{Batch, Point, Schema, StoreError};
+use crate::store::{Batch, Legs, Point, Schema, StoreError};
 
 /// Numbers of failed attempts that a head keeps after their points were removed, against
 /// writes that are still on their way.
@@ -74,9 +76,10 @@ impl Core {
         if batch.is_empty() {
             return Ok(());
         }
-        validate(&opened.head.schema, &batch)?;
+        validate(batch.legs.as_ref().unwrap_or(&opened.head.schema.legs), &batch)?;
         let _turn = self.writing.turn(&opened)?;
         let mut held = Held::take(&self.places, &self.identity, opened).await?;
+        let former = held.opened.clone();
         match self.write(&mut held, &batch).await {
             Err(error) => {
                 held.give_up().await;
@@ -86,6 +89,7 @@ impl Core {
                 held.keep(&self.places).await?;
                 held.commit(&self.places, &next).await?;
                 self.cache.learn(&next, |learnt| *learnt = known);
+                self.retire(&former, &next).await;
                 Ok(())
             }
         }
@@ -108,8 +112,11 @@ impl Core {
         let moves =
             batch.reset || !(batch.delete.is_empty() && batch.upsert.is_empty() && batch.files.is_empty());
         self.clean(held, moves).await?;
+        let legs = batch.legs.as_ref().unwrap_or(&head.schema.legs);
+        let stays = Leg::ALL.map(|leg| legs[leg.index()] == head.schema.legs[leg.index()]);
+        self.begin_legs(held, legs, stays).await?;
         let mut keys = [None, None];
-        for leg in Leg::ALL {
+        for leg in Leg::ALL.into_iter().filter(|leg| stays[leg.index()]) {
             let concerns = |point: &Point| point.vectors[leg.index()].is_some();
             if batch.vectors.iter().any(|(of, ..)| *of == leg) || batch.upsert.iter().any(concerns) {
                 keys[leg.index()] = Some(self.keys(&held.opened, leg).await?);
@@ -119,15 +126,15 @@ impl Core {
         let mut known = self.cache.take(&head);
         let mut new = ByKey::default();
         for (leg, key, vector) in &batch.vectors {
-            if keys[leg.index()].as_ref().is_some_and(|keys| !keys.contains(key)) {
+            if keys[leg.index()].as_ref().is_none_or(|keys| !keys.contains(key)) {
                 new[leg.index()].insert(*key, vector.clone());
             }
         }
         let points: BTreeMap<PointId, &Point> = batch.upsert.iter().map(|point| (point.id, point)).collect();
         let copied = self.copy_vectors(held, &points, &new, &keys).await?;
-        self.insert(held, batch, &points, [&new, &copied]).await?;
+        self.insert(held, batch, legs, &points, [&new, &copied]).await?;
         if !batch.reset {
-            self.put_vectors(held, &new).await?;
+            self.put_vectors(held, legs, &new).await?;
         }
         let ended = self.end(held, batch, &points).await?;
 
@@ -135,12 +142,16 @@ impl Core {
             generation: if moves { head.claimed } else { head.generation },
             previous: if moves { head.generation } else { head.previous },
             aborted: head.aborted[head.aborted.len().saturating_sub(ABORTED)..].to_vec(),
-            vectors: head.vectors + u64::from(!batch.vectors.is_empty()),
+            vectors: head.vectors + u64::from(!batch.vectors.is_empty() || batch.legs.is_some()),
+            schema: Schema { legs: legs.clone(), ..head.schema.clone() },
             state: batch.state.clone().or(head.state),
             commit: held.attempt().to_owned(),
             lease: None,
             ..head
         };
+        for leg in Leg::ALL.into_iter().filter(|leg| !stays[leg.index()]) {
+            known.keys[leg.index()] = None;
+        }
         learn_keys(&mut known, batch, &points, [&new, &copied], &ended);
         if moves {
             known.paths = None;
@@ -159,6 +170,45 @@ impl Core {
             }
         }
         Ok((next, known))
+    }
+
+    /// Makes room for the vectors of legs that are other ones from this batch on. Nothing of a
+    /// former time when a leg was of the same model is left, nor of an attempt that failed.
+    async fn begin_legs(&self, held: &mut Held<'_>, legs: &Legs, stays: [bool; 2]) -> Result<(), StoreError> {
+        if stays == [true, true] {
+            return Ok(());
+        }
+        held.keep(&self.places).await?;
+        let Opened { physical, tenant, .. } = &held.opened;
+        let Places { remote, options, .. } = &self.places;
+        physical::ensure(remote, options, physical, legs).await?;
+        for leg in Leg::ALL.into_iter().filter(|leg| !stays[leg.index()]) {
+            if let Some(name) = vector_name(leg, legs) {
+                let taken = remote.take_vectors(physical, &Scoped::life(tenant), &name).await;
+                taken.map_err(|e| self.error(e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes the vectors of legs that were other ones before. Only room is lost where that
+    /// fails: no head names them.
+    async fn retire(&self, former: &Opened, next: &Head) {
+        let Opened { physical, tenant, head, .. } = former;
+        let Places { remote, names, .. } = &self.places;
+        for leg in
+            Leg::ALL.into_iter().filter(|leg| head.schema.legs[leg.index()] != next.schema.legs[leg.index()])
+        {
+            let Some(name) = vector_name(leg, &head.schema.legs) else { continue };
+            let removed = match names.layout {
+                Layout::Collection => physical::drop_unused(remote, physical).await,
+                // Others may have vectors of this name, or be about to.
+                Layout::Shared => remote.take_vectors(physical, &Scoped::life(tenant), &name).await,
+            };
+            if let Err(error) = removed {
+                tracing::warn!(?error, physical, name, "vectors of a former model were not removed");
+            }
+        }
     }
 
     /// Removes what no generation names.
@@ -188,7 +238,8 @@ impl Core {
     ) -> Result<ByKey, StoreError> {
         let mut copied = ByKey::default();
         for leg in Leg::ALL {
-            let Some(keys) = &keys[leg.index()] else { continue };
+            let name = vector_name(leg, &held.opened.head.schema.legs);
+            let (Some(keys), Some(vector)) = (&keys[leg.index()], name) else { continue };
             let mut wanted: Vec<VectorKey> = points
                 .values()
                 .filter_map(|point| point.vectors[leg.index()])
@@ -200,13 +251,13 @@ impl Core {
             for wanted in wanted.chunks(self.places.options.batch_points) {
                 held.keep(&self.places).await?;
                 let opened = &held.opened;
-                let scope = with_keys(opened.visible(role::CHUNK), name, wanted)
-                    .and(Condition::has_vector(leg.name()));
-                let with = With::Vector(&[name], leg.name());
+                let scope =
+                    with_keys(opened.visible(role::CHUNK), name, wanted).and(Condition::has_vector(&vector));
+                let with = With::Vector(&[name], &vector);
                 let found = self.places.remote.all(&opened.physical, &scope, with, wanted.len()).await;
                 for point in found.map_err(|e| self.error(e))? {
                     let key = key_of(opened, &point, name)?;
-                    copied[leg.index()].extend(dense_of(point, leg).map(|vector| (key, vector)));
+                    copied[leg.index()].extend(dense_of(point, &vector).map(|vector| (key, vector)));
                 }
             }
         }
@@ -218,6 +269,7 @@ impl Core {
         &self,
         held: &mut Held<'_>,
         batch: &Batch,
+        legs: &Legs,
         points: &BTreeMap<PointId, &Point>,
         vectors: [&ByKey; 2],
     ) -> Result<(), StoreError> {
@@ -226,7 +278,7 @@ impl Core {
         let version = Version { tenant: &opened.tenant, life, generation: *claimed };
         let chunks = points.values().map(|point| {
             let dense = Leg::ALL.map(|leg| vector_of(point, leg, vectors));
-            (size(point), version.chunk(point, dense))
+            (size(point), version.chunk(point, legs, dense))
         });
         let files = batch.files.iter().filter_map(|(path, record)| {
             let record = record.as_ref()?;
@@ -253,8 +305,9 @@ impl Core {
     }
 
     /// Puts new vectors on chunks that are there already.
-    async fn put_vectors(&self, held: &mut Held<'_>, new: &ByKey) -> Result<(), StoreError> {
+    async fn put_vectors(&self, held: &mut Held<'_>, legs: &Legs, new: &ByKey) -> Result<(), StoreError> {
         for leg in Leg::ALL {
+            let Some(vector) = vector_name(leg, legs) else { continue };
             let new = &new[leg.index()];
             let name = field::KEYS[leg.index()];
             let keys: Vec<VectorKey> = new.keys().copied().collect();
@@ -264,13 +317,13 @@ impl Core {
                 held.keep(&self.places).await?;
                 let opened = held.opened.clone();
                 let scope = with_keys(opened.visible(role::CHUNK), name, keys)
-                    .and_not(Condition::has_vector(leg.name()));
+                    .and_not(Condition::has_vector(&vector));
                 let found =
                     self.places.remote.all(&opened.physical, &scope, With::Fields(&[name]), 1000).await;
                 let mut updates = Vec::new();
                 for point in found.map_err(|e| self.error(e))? {
-                    let Some(vector) = new.get(&key_of(&opened, &point, name)?) else { continue };
-                    let named = [(leg.name().to_owned(), dense_vector(vector.clone()))].into();
+                    let Some(value) = new.get(&key_of(&opened, &point, name)?) else { continue };
+                    let named = [(vector.clone(), dense_vector(value.clone()))].into();
                     let named = VectorsOptions::Vectors(NamedVectors { vectors: named });
                     let vectors = Some(Vectors { vectors_options: Some(named) });
                     updates.push(PointVectors { id: point.id, vectors });
@@ -361,9 +414,9 @@ fn vector_of<'v>(point: &Point, leg: Leg, vectors: [&'v ByKey; 2]) -> Option<&'v
 }
 
 /// Vectors must be what the leg takes.
-fn validate(schema: &Schema, batch: &Batch) -> Result<(), StoreError> {
+fn validate(legs: &Legs, batch: &Batch) -> Result<(), StoreError> {
     for (leg, _, vector) in &batch.vectors {
-        let Some((_, dimension)) = &schema.legs[leg.index()] else {
+        let Some((_, dimension)) = &legs[leg.index()] else {
             return Err(StoreError::Invalid(format!(
                 "the collection has no {leg} leg, and a vector for it came"
             )));

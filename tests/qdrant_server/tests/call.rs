@@ -62,6 +62,8 @@ calls! {
     ClearPayload(ClearPayloadPoints) = points.clear_payload, status;
     UpdateVectors(UpdatePointVectors) = points.update_vectors, status;
     DeleteVectors(DeletePointVectors) = points.delete_vectors, status;
+    CreateVector(CreateVectorNameRequest) = points.create_vector_name, status;
+    DropVector(DeleteVectorNameRequest) = points.delete_vector_name, status;
     CreateIndex(CreateFieldIndexCollection) = points.create_field_index, status;
     DeleteIndex(DeleteFieldIndexCollection) = points.delete_field_index, status;
     UpdateBatch(UpdateBatchPoints) = points.update_batch, |answer| {

@@ -176,6 +176,26 @@ pub(super) fn info(name: &str) -> Call {
     Info(GetCollectionInfoRequest { collection_name: name.to_owned() })
 }
 
+pub(super) fn create_vector(name: &str, vector: &str, size: u64) -> Call {
+    let dense = DenseVectorCreationConfig { size, distance: Distance::Cosine.into(), ..Default::default() };
+    CreateVector(CreateVectorNameRequest {
+        collection_name: name.to_owned(),
+        wait: Some(true),
+        vector_name: vector.to_owned(),
+        vector_config: Some(create_vector_name_request::VectorConfig::DenseConfig(dense)),
+        ..CreateVectorNameRequest::default()
+    })
+}
+
+pub(super) fn drop_vector(name: &str, vector: &str) -> Call {
+    DropVector(DeleteVectorNameRequest {
+        collection_name: name.to_owned(),
+        wait: Some(true),
+        vector_name: vector.to_owned(),
+        ..DeleteVectorNameRequest::default()
+    })
+}
+
 pub(super) fn exists(name: &str) -> Call {
     Exists(CollectionExistsRequest { collection_name: name.to_owned() })
 }

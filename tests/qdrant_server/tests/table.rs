@@ -59,6 +59,33 @@ pub(super) fn table(prefix: &str) -> Vec<(Call, &'static str)> {
             info(a),
             "points=0 dense=[d:3, h:2] sparse=[raw:None, s:Idf] schema=[] metadata={model: m1, new: [1]}",
         ),
+        // --- named vectors
+        (create_vector(a, "n", 2), "Completed"),
+        (create_vector(a, "n", 2), "Completed"),
+        (
+            create_vector(a, "n", 3),
+            "InvalidArgument: Wrong input: Vector `n` already exists with a different configuration",
+        ),
+        (create_vector(y, "n", 2), "NotFound: Not found: Collection `y` doesn't exist!"),
+        (
+            info(a),
+            "points=0 dense=[d:3, h:2, n:2] sparse=[raw:None, s:Idf] schema=[] metadata={model: m1, new: [1]}",
+        ),
+        (Upsert(upsert(a, vec![point(77, &[("n", dense(&[1.0, 0.0]))], json!({}))])), "Completed"),
+        (drop_vector(a, "n"), "Completed"),
+        (drop_vector(a, "n"), "Completed"),
+        (create_vector(a, "n", 3), "Completed"),
+        (count(a, Filter::must([Condition::has_vector("n")])), "0"),
+        (drop_vector(a, "n"), "Completed"),
+        (
+            Delete(DeletePoints {
+                collection_name: a.to_owned(),
+                wait: Some(true),
+                points: ids(&[77]),
+                ..DeletePoints::default()
+            }),
+            "Completed",
+        ),
         // --- aliases
         (aliases(vec![create_alias(x, y)]), "NotFound: Not found: Collection `y` doesn't exist!"),
         (aliases(vec![create_alias(a, a)]), "AlreadyExists: Wrong input: Collection `a` already exists!"),

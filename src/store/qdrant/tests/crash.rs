@@ -9,8 +9,9 @@ use std::time::Duration;
 use tonic::Code;
 
 use super::*;
+use crate::id::Fingerprint;
 use crate::path::RepoPath;
-use crate::store::contract::{names, point, record, scan, schema, vector, with_vectors};
+use crate::store::contract::{names, near, point, record, scan, schema, vector, with_vectors};
 
 /// What is done before the writer that dies, by it, and after it.
 fn batches() -> [Batch; 3] {
@@ -59,8 +60,7 @@ fn see(store: &dyn Store) -> Seen {
     let (db, collection) = names();
     assert_eq!(store.check(&db, &collection).unwrap(), Vec::<String>::new());
     let snapshot = store.snapshot(&db, &collection).unwrap();
-    let probes =
-        [Probe::Vector(Leg::Text, vector("common old 5")), Probe::Terms(vec![("common".to_owned(), 1.0)])];
+    let probes = [near(vector("common old 5")), Probe::Terms(vec![("common".to_owned(), 1.0)])];
     let found = store.search(&db, &collection, &probes, &Filter::default(), 99).unwrap();
     let mut found = found
         .into_iter()
@@ -159,6 +159,57 @@ fn a_writer_killed_at_any_call_leaves_the_state_before_or_after() {
                     assert_eq!(&seen, expected, "{calls}");
                 }
             }
+            outcomes.push(is_after);
+            if is_done {
+                break;
+            }
+        }
+        assert!(outcomes.len() > 10 && !outcomes[0] && outcomes.is_sorted(), "{outcomes:?}");
+    }
+}
+
+#[test]
+fn a_writer_killed_while_a_leg_becomes_another_models_leaves_one_of_both() {
+    let (db, collection) = names();
+    let old: Vec<Point> = (0..4).map(|i| point(b"a.rs", "", i, &format!("text {i}"))).collect();
+    let new = [&old[1..], &[point(b"b.rs", "", 0, "come")]].concat();
+    let other = || (Fingerprint("model@2;8".to_owned()), 8);
+    let change = || Batch {
+        delete: vec![old[0].id],
+        upsert: vec![new[3].clone()],
+        legs: Some([Some(other()), None]),
+        vectors: with_vectors(&new),
+        ..Batch::default()
+    };
+    let found = |store: &QdrantStore| {
+        let (model, _) = store.schema(&db, &collection).unwrap().legs[0].clone().unwrap();
+        let probe = Probe::Vector(Leg::Text, model.clone(), vector("text 1"));
+        let hits = store.search(&db, &collection, &[probe], &Filter::default(), 9).unwrap().concat();
+        let mut texts: Vec<String> = hits.into_iter().map(|hit| hit.point.text).collect();
+        texts.sort_unstable();
+        (model == other().0, texts)
+    };
+    let texts = |points: &[Point]| {
+        let mut texts: Vec<String> = points.iter().map(|point| point.text.clone()).collect();
+        texts.sort_unstable();
+        texts
+    };
+    for layout in [Layout::Collection, Layout::Shared] {
+        let mut outcomes = Vec::new();
+        for calls in 1.. {
+            let place = local(layout);
+            let batch = Batch { vectors: with_vectors(&old), upsert: old.clone(), ..Batch::default() };
+            created(&place).apply(&db, &collection, batch).unwrap();
+            let dying = place.fresh.with(|options| options.lease = Duration::ZERO);
+            let is_done = killed(&place, &dying, calls, change());
+            let (is_after, seen) = found(&place.fresh.store());
+            assert_eq!(seen, texts(if is_after { &new } else { &old }), "{layout:?} {calls}");
+            // A third one's, and none of the others' is left.
+            let legs = Some([Some((Fingerprint("model@3;8".to_owned()), 8)), None]);
+            place.fresh.store().apply(&db, &collection, Batch { legs, ..Batch::default() }).unwrap();
+            assert_eq!(found(&place.fresh.store()), (false, Vec::new()), "{layout:?} {calls}");
+            place.fresh.store().apply(&db, &collection, change()).unwrap();
+            assert_eq!(found(&place.fresh.store()), (true, texts(&new)), "{layout:?} {calls}");
             outcomes.push(is_after);
             if is_done {
                 break;
@@ -299,7 +350,7 @@ fn a_request_that_is_executed_late_changes_nothing() {
             let head = &late.head;
             let version =
                 points::Version { tenant: &late.tenant, life: &head.life, generation: head.claimed };
-            let chunk = version.chunk(&point(b"late.rs", "", 0, "common late"), [None, None]);
+            let chunk = version.chunk(&point(b"late.rs", "", 0, "common late"), &[None, None], [None, None]);
             let until = fields::payload([(scope::field::UNTIL, fields::number(head.claimed))]);
             let scope = scope::Scoped::endable(&late.tenant, head);
             let remote = &core.places.remote;

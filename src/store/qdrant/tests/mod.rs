@@ -100,7 +100,7 @@ fn it_may_be_used_and_dropped_in_any_context() {
 
 #[test]
 fn above_its_bound_a_search_goes_by_the_approximate_index() {
-    use crate::store::contract::{names, point, schema, vector, with_vectors};
+    use crate::store::contract::{names, near, point, schema, vector, with_vectors};
     let place = local(Layout::Collection);
     let (db, collection) = names();
     let points: Vec<Point> = (0..3).map(|i| point(b"a", "", i, &format!("text {i}"))).collect();
@@ -111,7 +111,7 @@ fn above_its_bound_a_search_goes_by_the_approximate_index() {
     for (above, counts) in [(None, false), (Some(2), true), (Some(3), true)] {
         let store = place.fresh.with(|options| options.approximate_above = above);
         let start = place.server.calls().len();
-        let probes = [Probe::Vector(Leg::Text, vector("text 1"))];
+        let probes = [near(vector("text 1"))];
         let found = store.search(&db, &collection, &probes, &Filter::default(), 1).unwrap();
         assert_eq!(found[0][0].point.text, "text 1");
         let calls = place.server.calls()[start..].to_vec();

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::store::CollectionKind;
-use crate::store::contract::{names, point, schema, vector, with_vectors};
+use crate::store::contract::{names, near, point, schema, vector, with_vectors};
 
 fn pair(db: &str, collection: &str) -> (DatabaseName, CollectionName) {
     (DatabaseName::new(db).unwrap(), CollectionName::new(collection).unwrap())
@@ -39,7 +39,7 @@ fn are_apart(store: &QdrantStore, places: [&(DatabaseName, CollectionName); 2]) 
             terms("same"),
             terms("mine"),
             terms("yours"),
-            Probe::Vector(Leg::Text, vector("same")),
+            near(vector("same")),
             Probe::Symbols(vec!["same".to_owned()]),
         ]
     };
@@ -109,7 +109,7 @@ fn layouts_do_not_mix() {
 }
 
 #[test]
-fn kinds_of_a_database_lie_apart_and_dimensions_must_agree() {
+fn kinds_of_a_database_lie_apart_and_models_beside_each_other() {
     let place = local(Layout::Shared);
     let store = place.fresh.store();
     let db = names().0;
@@ -121,11 +121,21 @@ fn kinds_of_a_database_lie_apart_and_dimensions_must_agree() {
     assert_eq!(physicals(&store).len(), 2);
     let mut wide = schema();
     wide.legs[0].as_mut().unwrap().1 += 1;
-    let error = store.create(&db, &pair("d", "wide").1, &wide).unwrap_err();
-    assert!(matches!(error, StoreError::SchemaMismatch { .. }), "{error}");
-    assert_eq!(store.collections(&db).unwrap(), [pair("d", "code").1, pair("d", "fixes").1]);
-    // Without that leg there is nothing to agree on.
-    store.create(&db, &pair("d", "wide").1, &Schema { legs: [None, None], ..schema() }).unwrap();
+    let (code, other) = (pair("d", "code").1, pair("d", "wide").1);
+    store.create(&db, &other, &wide).unwrap();
+    let upsert = vec![point(b"a.rs", "", 0, "alpha")];
+    let vectors = with_vectors(&upsert);
+    store.apply(&db, &code, Batch { upsert: upsert.clone(), vectors, ..Batch::default() }).unwrap();
+    let vectors = vec![(Leg::Text, upsert[0].vectors[0].unwrap(), vec![1.0; 9])];
+    store.apply(&db, &other, Batch { upsert, vectors, ..Batch::default() }).unwrap();
+    let found = |collection, of: Vec<f32>| {
+        store.search(&db, collection, &[near(of)], &Filter::default(), 5).unwrap().concat().len()
+    };
+    assert_eq!((found(&code, vector("alpha")), found(&other, vec![1.0; 9])), (1, 1));
+    // One of them becomes the other's model; what it had goes, and the other keeps its own.
+    let legs = Some(schema().legs);
+    store.apply(&db, &other, Batch { legs, ..Batch::default() }).unwrap();
+    assert_eq!((found(&code, vector("alpha")), found(&other, vector("alpha"))), (1, 0));
 }
 
 #[test]
@@ -175,7 +185,7 @@ pub(super) fn hybrid(fresh: &Fresh) {
     store.apply(&db, &collection, batch).unwrap();
     let probes = [
         Probe::Terms(vec![("other".to_owned(), 1.0), ("25".to_owned(), 1.0), ("word".to_owned(), 0.5)]),
-        Probe::Vector(Leg::Text, vector("other 25")),
+        near(vector("other 25")),
     ];
     let legs = store.search(&db, &collection, &probes, &Filter::default(), 30).unwrap();
     let found = store.hybrid(&db, &collection, &probes, &Filter::default(), 5, 30).unwrap();
