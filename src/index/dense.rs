@@ -186,37 +186,13 @@ impl<'a> Fill<'a> {
         for missing in self.legs.iter_mut().filter(|missing| missing.takes_over || !missing.keys.is_empty()) {
             let files = order(self.manifest, listing, &self.changed);
             let files = files.split_at(files.partition_point(|(path, _)| self.changed.contains(path)));
-            let mut batch = Batch::default();
-            if missing.takes_over {
-                if vectors.cache.is_some() || missing.keys.len() <= SWITCH_VECTORS {
-                    let state = Some(&mut *state);
-                    let mut filling = Filling { indexer, missing, vectors, batch: &mut batch, state };
-                    flow = filling.fill(files, outcome, observe)?;
-                    if flow.is_break() {
-                        break;
-                    }
-                } else {
-                    let (leg, needed) = (missing.leg, missing.keys.len());
-                    tracing::warn!(%leg, needed, "without an embedding cache the former vectors go at once");
-                }
-                self.current[missing.leg.index()] = indexer.options.store_legs()[missing.leg.index()].clone();
-                state.replacements[missing.leg.index()] = None;
-                batch.legs = Some(self.current.clone());
-                batch.state = Some(state.to_json());
-                indexer.database.apply(indexer.collection, std::mem::take(&mut batch))?;
-                outcome.commits += 1;
-                missing.counts.replaces = None;
-                // They were counted, and are in the cache.
-                let counted = missing.counts.cache_hits;
-                missing.counts.pending += missing.later.len() as u64;
-                missing.keys.extend(std::mem::take(&mut missing.later));
-                let mut filling = Filling { indexer, missing, vectors, batch: &mut batch, state: None };
-                flow = filling.fill(files, outcome, observe)?;
-                missing.counts.cache_hits = counted;
-            } else {
-                let mut filling = Filling { indexer, missing, vectors, batch: &mut batch, state: None };
-                flow = filling.fill(files, outcome, observe)?;
-            }
+            let (mut batch, takes_over) = (Batch::default(), missing.takes_over);
+            let state = takes_over.then_some(&mut *state);
+            let mut filling = Filling { indexer, missing, vectors, batch: &mut batch, state };
+            flow = match takes_over {
+                true => filling.take_over(&mut self.current, files, outcome, observe)?,
+                false => filling.fill(files, outcome, observe)?,
+            };
             if flow.is_break() {
                 break;
             }
@@ -258,6 +234,41 @@ impl Filling<'_, '_> {
             let _ = self.compute(files, outcome, never)?;
         }
         Ok(())
+    }
+
+    /// Fills the leg beside that of another model, and changes over. `legs` are the collection's.
+    fn take_over(
+        &mut self,
+        legs: &mut Legs,
+        files: (Files<'_>, Files<'_>),
+        outcome: &mut Outcome,
+        observe: Observe<'_>,
+    ) -> Result<ControlFlow<()>, IndexError> {
+        let leg = self.missing.leg;
+        if self.vectors.cache.is_some() || self.missing.keys.len() <= SWITCH_VECTORS {
+            let flow = self.fill(files, outcome, observe)?;
+            if flow.is_break() {
+                return Ok(flow);
+            }
+        } else {
+            let needed = self.missing.keys.len();
+            tracing::warn!(%leg, needed, "without an embedding cache the former vectors go at once");
+        }
+        legs[leg.index()] = self.indexer.options.store_legs()[leg.index()].clone();
+        self.batch.legs = Some(legs.clone());
+        if let Some(state) = self.state.take() {
+            state.replacements[leg.index()] = None;
+            self.batch.state = Some(state.to_json());
+        }
+        self.commit(outcome)?;
+        self.missing.counts.replaces = None;
+        // The others were counted, and are in the cache.
+        let counted = self.missing.counts.cache_hits;
+        self.missing.counts.pending += self.missing.later.len() as u64;
+        self.missing.keys.extend(self.missing.later.drain());
+        let flow = self.fill(files, outcome, observe)?;
+        self.missing.counts.cache_hits = counted;
+        Ok(flow)
     }
 
     /// Fills the files of both slices in their order. The first are committed on their own,

@@ -218,9 +218,12 @@ impl Freshness {
         for (leg, Present { present, needed, replaces }) in &self.vectors {
             let percent = present * 100 / needed.max(&1);
             match replaces {
-                Some(former) => text.push_str(&format!(
-                    ", {leg} vectors are of the former model {former}, being replaced: {percent}%"
-                )),
+                Some(former) => {
+                    let name = former.split('@').next().unwrap_or_default();
+                    text.push_str(&format!(
+                        ", {leg} vectors are of the former model {name}, being replaced: {percent}%"
+                    ));
+                }
                 None if present < needed => text.push_str(&format!(", {leg} vectors {percent}%")),
                 None => {}
             }
@@ -276,7 +279,7 @@ mod tests {
             (with(2, None), "fresh at 0123456789, text vectors 25%"),
             (
                 with(2, Some("m@1;8")),
-                "fresh at 0123456789, text vectors are of the former model m@1;8, being replaced: 25%",
+                "fresh at 0123456789, text vectors are of the former model m, being replaced: 25%",
             ),
         ] {
             assert_eq!(freshness.sentence(), expected);

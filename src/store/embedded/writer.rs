@@ -86,16 +86,9 @@ fn write(handle: &Handle, batch: Batch) -> Result<Vec<u8>, StoreError> {
         match present {
             None if !stays => replace_vectors(&handle.root, leg, &new, &mut commit, &mut written)?,
             Some(present) if !new.is_empty() => {
-                append_vectors(
-                    handle,
-                    leg,
-                    &present,
-                    &new,
-                    upsert.values(),
-                    reset,
-                    &mut commit,
-                    &mut written,
-                )?;
+                // After a reset the points are on their way back: all vectors stay.
+                let points = (!reset).then(|| upsert.values());
+                append_vectors(handle, leg, &present, &new, points, &mut commit, &mut written)?;
             }
             _ => {}
         }
@@ -297,16 +290,15 @@ fn replace_vectors(
     Ok(())
 }
 
-/// Adds vectors to the leg's extent, or to a new file without the dead ones where
-/// those are more than half.
-#[expect(clippy::too_many_arguments, reason = "one call; a struct of them would say no more")]
+/// Adds vectors to the leg's extent, or to a new file without the dead ones where those are
+/// more than half: such as neither a point that is there has nor one of `points`, without
+/// which none is dead.
 fn append_vectors<'a>(
     handle: &Handle,
     leg: Leg,
     present: &Vectors,
     new: &BTreeMap<VectorKey, &[f32]>,
-    upsert: impl Iterator<Item = &'a Point>,
-    reset: bool,
+    points: Option<impl Iterator<Item = &'a Point>>,
     commit: &mut Commit,
     written: &mut Written,
 ) -> Result<(), StoreError> {
@@ -318,9 +310,9 @@ fn append_vectors<'a>(
         vectors::append(&mut bytes, *key, vector);
     }
 
-    // After a reset the points are on their way back: their vectors stay.
-    if !reset && extent.len > 2 * extent.base + VECTOR_SLACK * record_len {
-        let mut live: HashSet<VectorKey> = upsert.filter_map(|point| point.vectors[leg.index()]).collect();
+    let is_due = extent.len > 2 * extent.base + VECTOR_SLACK * record_len;
+    if let Some(points) = points.filter(|_| is_due) {
+        let mut live: HashSet<VectorKey> = points.filter_map(|point| point.vectors[leg.index()]).collect();
         handle.for_each_key(leg, |_, key| live.extend([key]))?;
         let mut kept: Vec<u32> = live.iter().filter_map(|key| present.ordinal(key)).collect();
         if kept.len() < present.len() / 2 {

@@ -109,8 +109,10 @@ impl Core {
     /// Everything but the commit: the head to set, and what will be known then.
     async fn write(&self, held: &mut Held<'_>, batch: &Batch) -> Result<(Head, Known), StoreError> {
         let head = held.opened.head.clone();
-        let moves =
-            batch.reset || !(batch.delete.is_empty() && batch.upsert.is_empty() && batch.files.is_empty());
+        // Other legs too, so that a reader notices even if they are the former ones again.
+        let moves = batch.reset
+            || batch.legs.is_some()
+            || !(batch.delete.is_empty() && batch.upsert.is_empty() && batch.files.is_empty());
         self.clean(held, moves).await?;
         let legs = batch.legs.as_ref().unwrap_or(&head.schema.legs);
         let stays = Leg::ALL.map(|leg| legs[leg.index()] == head.schema.legs[leg.index()]);
