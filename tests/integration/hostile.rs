@@ -301,8 +301,8 @@ fn an_index_of_a_newer_version_is_discarded_on_demand_only() {
     sandbox.indexer(&tree, &["once"]).expect(0);
     let schema = files_below(&sandbox.data_dir()).into_iter().find(|file| file.ends_with("schema.json"));
     let schema = schema.expect("a schema");
-    let text = fs::read_to_string(&schema).expect("a schema").replace("\"format\":3", "\"format\":900");
-    let json = text.lines().next().expect("a line");
+    let text = fs::read_to_string(&schema).expect("a schema");
+    let json = text.lines().next().expect("a line").replacen("\"format\":", "\"format\":900", 1);
     fs::write(&schema, format!("{json}\n{:08x}\n", crc32fast::hash(json.as_bytes()))).expect("a schema");
     refused(sandbox.indexer(&tree, &["once"]), &["upgrade indexer"]);
     refused(sandbox.indexer(&tree, &["search", "path"]), &["once --full"]);
