@@ -97,6 +97,7 @@ fn the_whole_outcome_of_a_first_run_and_of_one_that_changes_nothing() {
             "chunks": { "added": chunks, "removed": 0, "kept": 0, "moved": 0, "total": chunks },
             "vectors": { "text": {
                 "needed": chunks, "present": 0, "cache_hits": 0, "embedded": chunks, "pending": 0, "over_limit": 0,
+                "replaces": null,
             } },
             "unreadable_directories": 0,
             "interrupted": false,
@@ -110,6 +111,7 @@ fn the_whole_outcome_of_a_first_run_and_of_one_that_changes_nothing() {
             "chunks": { "added": 0, "removed": 0, "kept": 0, "moved": 0, "total": chunks },
             "vectors": { "text": {
                 "needed": chunks, "present": chunks, "cache_hits": 0, "embedded": 0, "pending": 0, "over_limit": 0,
+                "replaces": null,
             } },
             "unreadable_directories": 0,
             "interrupted": false,
