@@ -173,6 +173,8 @@ struct Tried {
 #[expect(clippy::print_stdout, reason = "a bench prints its result")]
 pub(crate) fn leave_one_out(bench: &mut Bench) -> Result<()> {
     let rows = bench.run(&Weights::of)?;
+    let whole = aim(&rows, |_| true);
+    println!("\none weight alone, difference of the mean of all NDCG, {whole:.4}");
     let mut tried: Vec<Tried> = Vec::new();
     for kind in [QueryKind::Symbol, QueryKind::Question, QueryKind::Change] {
         for (name, off, field) in WEIGHTS {
@@ -183,6 +185,7 @@ pub(crate) fn leave_one_out(bench: &mut Bench) -> Result<()> {
                     change.apply(kind, &mut weights);
                     weights
                 })?;
+                println!("{}.{name} = {value:.3}: {:+.4}", kind.name(), aim(&rows, |_| true) - whole);
                 tried.push(Tried { name: format!("{}.{name}", kind.name()), change, rows });
             }
         }
