@@ -2,6 +2,7 @@
 //! read here. Pure.
 
 use crate::search::syntax::Marks;
+use crate::search::value::is_value;
 
 /// The kind of a query; it sets how much each leg counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -186,7 +187,8 @@ pub(super) fn kind_of(marks: &Marks, tokens: usize, names: usize, paths: usize) 
     if change { QueryKind::Change } else { QueryKind::Question }
 }
 
-/// Whether a program printed it: `error[E0308]: …`, `ValueError: …`, `2024-05-01 ERROR …`.
+/// Whether a program printed it: `error[E0308]: …`, `ValueError: …`, `2024-05-01 ERROR …`, or
+/// something with an address or an id that somebody else would hardly write.
 fn is_message(text: &str, lower: &str) -> bool {
     let first = lower.split(|c: char| !c.is_alphanumeric()).next().unwrap_or_default();
     let colon = |word: &str| {
@@ -204,5 +206,6 @@ fn is_message(text: &str, lower: &str) -> bool {
     (LEVELS.contains(&first) && lower[first.len()..].starts_with([':', '[', ' ']) && lower.contains(": "))
         || lower.split_whitespace().any(colon)
         || text.split_whitespace().any(level)
+        || text.split_whitespace().any(is_value)
         || dated
 }

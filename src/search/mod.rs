@@ -33,6 +33,7 @@ mod searcher;
 pub mod snippet;
 pub mod syntax;
 pub mod usage;
+mod value;
 pub mod verification;
 
 pub use kind::QueryKind;

@@ -7,6 +7,7 @@ use std::sync::LazyLock;
 use crate::lexical;
 use crate::search::kind::{QueryKind, kind_of};
 use crate::search::syntax::{self, Marks, UnknownLanguage};
+use crate::search::value::is_value;
 
 /// The longest query that is read; the rest is ignored. A pasted log would
 /// otherwise cost more than it tells.
@@ -145,12 +146,16 @@ impl Query {
             );
         }
         let mut terms = lexical::query_terms(text);
-        if kind == QueryKind::Error {
-            // Of this run, not of the text in the code: times, sizes, addresses, ids.
-            let value = |term: &str| {
+        if !matches!(kind, QueryKind::Symbol | QueryKind::Path) {
+            // In a trace the files' names are within values.
+            let worded = text.split_whitespace().filter(|word| marks.trace || !is_value(word));
+            let worded = lexical::query_terms(&worded.collect::<Vec<_>>().join(" "));
+            let worded: BTreeSet<String> = worded.into_iter().map(|(term, _)| term).collect();
+            let number = |term: &str| {
                 term.bytes().all(|b| b.is_ascii_digit())
                     || (term.len() > 7 && term.bytes().all(|b| b.is_ascii_hexdigit()))
             };
+            let value = |term: &String| !worded.contains(term) || kind == QueryKind::Error && number(term);
             terms.iter_mut().filter(|(term, _)| value(term)).for_each(|(_, weight)| *weight *= VALUE_WEIGHT);
         }
         let weights = terms.iter().filter(|(term, _)| !STOP_TERMS.contains(term)).cloned().collect();

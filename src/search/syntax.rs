@@ -150,6 +150,11 @@ pub fn plain(text: &str) -> Marks {
     if marks.text.contains("most recent call last") {
         places.reverse();
     }
+    // Go's frames before the panic are of whoever recovered from it.
+    if let Some(panic) = marks.text.rfind("\npanic(") {
+        let recovering = places.partition_point(|(at, _)| *at < panic);
+        places.rotate_left(recovering);
+    }
     marks.positions = places.into_iter().map(|(_, position)| position).take(MAX_POSITIONS).collect();
     marks
 }

@@ -79,7 +79,7 @@ impl<'a> Positions<'a> {
         let shares = self.0.iter().enumerate().map(|(depth, at)| {
             let away = point.lines.0.saturating_sub(at.line).max(at.line.saturating_sub(point.lines.1));
             let close = 1.0 - away.min(DRIFT) as f32 / DRIFT as f32;
-            path_share(&at.path, &path) * close / (1.0 + 0.5 * depth as f32)
+            path_share(&at.path, &path) * close / (1.0 + depth as f32)
         });
         shares.fold(0.0, f32::max)
     }

@@ -15,6 +15,9 @@ fn kinds() {
         ("2024-05-01T10:00:00Z WARN pool exhausted after 30s", QueryKind::Error),
         ("ValueError: bad input 'x'", QueryKind::Error),
         ("fix ValueError: bad input", QueryKind::Change),
+        ("no answer from https://a.example/v1 within 10000 ms", QueryKind::Error),
+        ("job 018c251c0000 is held by worker-3", QueryKind::Error),
+        ("where is https://a.example called", QueryKind::Question),
         ("thread 'main' panicked at src/a.rs:3:5:\nboom", QueryKind::Error),
         ("where is the error: bad input raised?", QueryKind::Question),
         ("parse_args ArgumentParser", QueryKind::Symbol),
@@ -91,4 +94,20 @@ proptest! {
         prop_assert!(query.guesses.len() <= MAX_GUESSES);
         prop_assert!(query.text.len() <= MAX_QUERY_BYTES);
     }
+}
+
+#[test]
+fn values_count_less_than_the_words_around_them() {
+    let weight = |query: &str, term: &str| {
+        Query::new(query).terms.into_iter().find(|(other, _)| other == term).map(|(_, weight)| weight)
+    };
+    let message =
+        "gave up after 5 attempts: endpoint https://hooks.example.com/in answered 502, ask ada@example.org";
+    for (term, expected) in [("attempt", 1.0), ("endpoint", 1.0), ("hook", 0.2), ("ada", 0.2), ("502", 0.2)] {
+        assert_eq!(weight(message, term), Some(expected), "{term}");
+    }
+    // A word that stands elsewhere in the query too is a word.
+    assert_eq!(weight("hooks: no answer from https://hooks.example.com/in", "hook"), Some(1.0));
+    let trace = "TypeError: x\n    at run (http://localhost:5173/src/router.ts:5:11)";
+    assert_eq!(weight(trace, "router"), Some(1.0));
 }

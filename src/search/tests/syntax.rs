@@ -51,7 +51,13 @@ fn places() {
     let go = "panic: x\n\ngoroutine 1 [running]:\nmain.(*Server).Serve(0x0)\n\t/build/svc/server.go:88 +0x1d\n\t/usr/go/src/net/http.go:9";
     let node =
         "TypeError: x is undefined\n    at run (/srv/web/src/router.ts:5:11)\n    at node:internal/main:1:2";
-    let cases: [Traced<'_>; 9] = [
+    let recovered = "goroutine 1 [running]:\napi.recoverPanics()\n\t/app/api/errors.go:61 +0x8c\npanic({0x7c})\n\t/usr/go/src/runtime/panic.go:785\napi.list()\n\t/app/api/list.go:85 +0x1";
+    let cases: [Traced<'_>; 10] = [
+        (
+            recovered,
+            true,
+            &[("/usr/go/src/runtime/panic.go", 785), ("/app/api/list.go", 85), ("/app/api/errors.go", 61)],
+        ),
         (python, true, &[("/home/x/app/core/run.py", 7), ("/home/x/app/main.py", 10)]),
         (rust, true, &[("src/store/log.rs", 42)]),
         (go, true, &[("/build/svc/server.go", 88), ("/usr/go/src/net/http.go", 9)]),
