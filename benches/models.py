@@ -173,7 +173,7 @@ def fitted(rows, tokenizer, export):
 
 
 LEVELS = [("semble", "chunk"), ("changes", "file"), ("changes", "lines"), ("questions", "chunk"), ("commits", "file"),
-          ("commits", "lines")]
+          ("commits", "lines"), ("messages", "lines")]
 
 
 def measure(into, quality, program, packs, work, repository, names):
