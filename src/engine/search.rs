@@ -7,7 +7,7 @@ use tracing::field;
 
 use super::models::{Model, SharedEmbedder};
 use super::{Engine, EngineError, Purpose, Workspace, lock, model_options};
-use crate::embed::{self, EmbedError, Embedder, ModelOptions, ModelSource, is_of_model};
+use crate::embed::{self, EmbedError, Embedder, Leg, ModelOptions, ModelSource, is_of_model};
 use crate::id::Fingerprint;
 use crate::search::related::related;
 use crate::search::relation::{Position, Related};
@@ -60,14 +60,13 @@ impl Engine {
         let mut models = Vec::new();
         if request.mode != Mode::Lexical {
             for Place { database, collection, .. } in &places {
-                let (Ok(schema), Ok(stats)) = (database.schema(collection), database.stats(collection))
-                else {
-                    continue;
-                };
-                // Without a vector anywhere a model stays where it is.
-                let filled = schema.legs.iter().zip(stats.vectors).filter(|(_, vectors)| *vectors > 0);
-                for (indexed, _) in filled.filter_map(|(leg, _)| leg.as_ref()) {
-                    if !models.iter().any(|model| embeds_for(model, indexed)) {
+                let Ok(schema) = database.schema(collection) else { continue };
+                for leg in Leg::ALL {
+                    let Some((indexed, _)) = &schema.legs[leg.index()] else { continue };
+                    // Without a vector anywhere a model stays where it is.
+                    let is_filled =
+                        || database.stats(collection).is_ok_and(|stats| stats.vectors[leg.index()] > 0);
+                    if !models.iter().any(|model| embeds_for(model, indexed)) && is_filled() {
                         models.push(self.query_model(indexed).map_err(EngineError::QueryModel)?);
                     }
                 }

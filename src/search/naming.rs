@@ -165,11 +165,13 @@ fn sorted(mut ranked: Vec<((bool, bool, bool), Candidate)>) -> Vec<Candidate> {
     ranked.into_iter().map(|(_, candidate)| candidate).collect()
 }
 
+/// Lower case without separators, so that `path_router` and `PathRouter` are one name.
+pub(super) fn squash(name: &str) -> String {
+    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
+}
+
 /// Whether a test's name has the subject's in it: `test_parse_header` and `parseHeader`.
 fn is_named_after(test: &str, name: &str) -> bool {
-    let squash = |name: &str| -> String {
-        name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-    };
     let name = squash(name);
     name.len() >= LEAST_NAME && squash(test).contains(&name)
 }

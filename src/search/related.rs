@@ -235,16 +235,16 @@ impl Work<'_> {
     }
 
     fn similar(&mut self, here: &Here) -> Result<Group, RelatedError> {
-        let (found, by_vector, how) = loop {
+        let alike = || -> Result<_, StoreError> {
             let (probe, how) = self.likeness(here)?;
             let by_vector = matches!(probe, Probe::Vector(..));
-            match self.search(&[probe], &Filter::default(), NEIGHBOURS) {
-                // The leg became another model's meanwhile.
-                Err(StoreError::OtherModel { .. }) => {}
-                found => break (found?, by_vector, how),
-            }
+            Ok((self.search(&[probe], &Filter::default(), NEIGHBOURS)?.concat(), by_vector, how))
         };
-        let mut found = found.concat();
+        let (mut found, by_vector, how) = match alike() {
+            // The leg became another model's meanwhile.
+            Err(StoreError::OtherModel { .. }) => alike()?,
+            found => found?,
+        };
         let best = found.first().map_or(1.0, |hit| hit.score).max(f32::MIN_POSITIVE);
         found.retain(|Scored { score, point }| {
             !self.is_of(here, point) && (!by_vector || *score >= LEAST_COSINE)

@@ -5,6 +5,10 @@
 /// Whether a word of a query, without blanks, is a value. What is not surely one is none: `utf-8`,
 /// `1.2.3` and `sha256` are things that code is about.
 pub(super) fn is_value(word: &str) -> bool {
+    // The number of a report or of a change.
+    if word.trim_start_matches(['(', '[']).starts_with('#') {
+        return false;
+    }
     let word = word.trim_matches(|c: char| !c.is_alphanumeric());
     if let Some((scheme, _)) = word.split_once("://") {
         return scheme.ends_with(|c: char| c.is_ascii_alphanumeric());
@@ -75,6 +79,8 @@ mod tests {
             "",
             "://",
             "a://",
+            "#12345",
+            "(#12345)",
             "utf-8",
             "1.2.3",
             "sha256",

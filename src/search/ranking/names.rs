@@ -3,15 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::lexical;
+use crate::search::naming::squash;
 use crate::search::query::Query;
 use crate::store::Point;
 
 use super::Candidate;
-
-/// Lower case without separators, so that `path_router` and `PathRouter` are one name.
-fn squash(name: &str) -> String {
-    name.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect()
-}
 
 /// Names of a query by how sure it is that they are meant.
 pub(super) struct Names<'a> {
