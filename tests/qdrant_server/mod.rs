@@ -32,11 +32,13 @@ mod service;
 mod tests;
 mod write;
 
+use std::io::ErrorKind;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::ops::Range;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use ::qdrant_client::qdrant::collections_server::CollectionsServer;
 use ::qdrant_client::qdrant::points_server::PointsServer;
@@ -98,7 +100,17 @@ impl QdrantServer {
     /// Closes the port and cuts all connections; the data stays.
     pub(crate) fn stop(&mut self) {
         if self.halt() {
-            self.reserved = Some(bind(self.address).expect("nobody else takes the port"));
+            // A process that another test is just starting holds this one's sockets until it
+            // runs its own program: until then the port stays open.
+            let until = Instant::now() + Duration::from_secs(20);
+            self.reserved = Some(loop {
+                match bind(self.address) {
+                    Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < until => {
+                        std::thread::yield_now();
+                    }
+                    bound => break bound.expect("nobody else takes the port"),
+                }
+            });
         }
     }
 

@@ -156,6 +156,23 @@ fn a_stopped_server_is_gone_and_a_restarted_one_knows_all() {
     });
 }
 
+/// A process that starts has what is open in this one for a moment, the listening socket too.
+#[test]
+fn it_stops_while_processes_start() {
+    let mut server = QdrantServer::start();
+    std::thread::scope(|scope| {
+        let cycles = scope.spawn(|| {
+            for _ in 0..300 {
+                server.stop();
+                server.restart();
+            }
+        });
+        while !cycles.is_finished() {
+            assert!(std::process::Command::new("true").status().unwrap().success());
+        }
+    });
+}
+
 #[test]
 fn a_call_under_way_is_cut_when_the_server_stops() {
     let mut server = QdrantServer::start();
