@@ -190,6 +190,9 @@ impl Embedder for Shared {
     fn embed(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
         self.with(|model| model.embed(text))
     }
+    fn embed_query(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        self.with(|model| model.embed_query(text))
+    }
 }
 
 /// As the program makes them.

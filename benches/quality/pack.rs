@@ -72,10 +72,14 @@ impl Embedder for Remembering {
     }
 
     fn embed(&mut self, text: &str) -> std::result::Result<Vec<f32>, EmbedError> {
+        self.model.embed(text)
+    }
+
+    fn embed_query(&mut self, text: &str) -> std::result::Result<Vec<f32>, EmbedError> {
         if let Some(vector) = self.vectors.get(text) {
             return Ok(vector.clone());
         }
-        let vector = self.model.embed(text)?;
+        let vector = self.model.embed_query(text)?;
         self.vectors.insert(text.to_owned(), vector.clone());
         Ok(vector)
     }

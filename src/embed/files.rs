@@ -37,6 +37,22 @@ impl Pooling {
     }
 }
 
+/// What a model was trained to see before a text: sentence-transformers' `prompts`, with their
+/// final blank. Empty for most.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Prompts {
+    /// Before what is searched for.
+    pub query: String,
+    /// Before what is indexed.
+    pub document: String,
+}
+
+impl Prompts {
+    fn are_none(&self) -> bool {
+        *self == Prompts::default()
+    }
+}
+
 /// What a file of a model is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -53,6 +69,8 @@ pub enum Role {
     SpecialTokens,
     /// `config.json`.
     Config,
+    /// `config_sentence_transformers.json`.
+    Prompts,
     /// A shared library.
     Library,
     /// A licence or notice.
@@ -91,6 +109,9 @@ pub struct ModelLock {
     pub base: Option<PathBuf>,
     /// Name of the graph's output to read, where it is not the usual one.
     pub output: Option<String>,
+    /// What stands before its texts.
+    #[serde(default, skip_serializing_if = "Prompts::are_none")]
+    pub prompts: Prompts,
     /// Its files.
     pub files: Vec<LockedFile>,
 }
@@ -107,6 +128,7 @@ impl ModelLock {
             max_tokens: 0,
             base: None,
             output: None,
+            prompts: Prompts::default(),
             files: Vec::new(),
         }
     }

@@ -8,11 +8,14 @@ use fastembed::{EmbeddingModel, OutputKey, TextEmbedding};
 use hf_hub::api::sync::ApiBuilder;
 use hf_hub::{Cache, Repo, RepoType};
 
-use super::files::{LockedFile, ModelLock, Pooling, Role, sha256_of};
+use super::files::{LockedFile, ModelLock, Pooling, Prompts, Role, sha256_of};
 use super::install::{InstallError, Progress, io_error};
 use super::local::TOKEN_LIMIT;
 
 const ENDPOINT: &str = "https://huggingface.co";
+
+/// Where sentence-transformers keeps prompts.
+const PROMPTS: &str = "config_sentence_transformers.json";
 
 /// The files beside the graph that fastembed's models have.
 const TOKENIZER_FILES: [(&str, Role); 4] = [
@@ -87,9 +90,46 @@ pub(super) fn download(
             Some(OutputKey::ByName(name)) => Some((*name).to_owned()),
             _ => None,
         },
+        prompts: known_prompts(&model),
         files,
         ..ModelLock::new(&info.model_code, &revision)
     })
+}
+
+/// What fastembed's models were trained to see before a text, as their model cards say it;
+/// fastembed gives them each text as it is.
+fn known_prompts(model: &EmbeddingModel) -> Prompts {
+    use EmbeddingModel as M;
+    let (query, document) = match model {
+        M::MultilingualE5Small | M::MultilingualE5Base | M::MultilingualE5Large => ("query: ", "passage: "),
+        M::NomicEmbedTextV1 | M::NomicEmbedTextV15 | M::NomicEmbedTextV15Q | M::ModernBertEmbedLarge => {
+            ("search_query: ", "search_document: ")
+        }
+        M::EmbeddingGemma300M | M::EmbeddingGemma300MQ4 | M::EmbeddingGemma300MQ => {
+            ("task: code retrieval | query: ", "title: none | text: ")
+        }
+        M::BGESmallENV15
+        | M::BGESmallENV15Q
+        | M::BGEBaseENV15
+        | M::BGEBaseENV15Q
+        | M::BGELargeENV15
+        | M::BGELargeENV15Q
+        | M::MxbaiEmbedLargeV1
+        | M::MxbaiEmbedLargeV1Q
+        | M::SnowflakeArcticEmbedXS
+        | M::SnowflakeArcticEmbedXSQ
+        | M::SnowflakeArcticEmbedS
+        | M::SnowflakeArcticEmbedSQ
+        | M::SnowflakeArcticEmbedM
+        | M::SnowflakeArcticEmbedMQ
+        | M::SnowflakeArcticEmbedMLong
+        | M::SnowflakeArcticEmbedMLongQ
+        | M::SnowflakeArcticEmbedL
+        | M::SnowflakeArcticEmbedLQ => ("Represent this sentence for searching relevant passages: ", ""),
+        M::BGESmallZHV15 | M::BGELargeZHV15 => ("为这个句子生成表示以用于检索相关文章：", ""),
+        _ => ("", ""),
+    };
+    Prompts { query: query.to_owned(), document: document.to_owned() }
 }
 
 /// Removes files that are not what `lock` says, from the cache of the client,
@@ -127,6 +167,7 @@ pub(super) fn inspect_folder(folder: &Path, pooling: Option<Pooling>) -> Result<
     let mut files = Vec::new();
     let mut wanted = vec![("model.onnx", Role::Graph)];
     wanted.extend(TOKENIZER_FILES);
+    wanted.push((PROMPTS, Role::Prompts));
     wanted.extend([("model.onnx_data", Role::Weights), ("model.onnx.data", Role::Weights)]);
     for (name, role) in wanted {
         let path = folder.join(name);
@@ -142,7 +183,15 @@ pub(super) fn inspect_folder(folder: &Path, pooling: Option<Pooling>) -> Result<
     };
     let name = folder.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let max_tokens = length_limit(&folder, &files);
-    Ok(ModelLock { pooling, max_tokens, base: Some(folder), files, ..ModelLock::new(&name, "local") })
+    let prompts = declared_prompts(&folder.join(PROMPTS)).map_err(failed)?;
+    Ok(ModelLock {
+        pooling,
+        max_tokens,
+        prompts,
+        base: Some(folder),
+        files,
+        ..ModelLock::new(&name, "local")
+    })
 }
 
 fn describe(base: &Path, path: &Path, role: Role) -> Result<LockedFile, InstallError> {
@@ -176,6 +225,23 @@ fn declared_pooling(path: &Path) -> Pooling {
     let content = std::fs::read(path).unwrap_or_default();
     let json: serde_json::Value = serde_json::from_slice(&content).unwrap_or_default();
     if json["pooling_mode_cls_token"] == true { Pooling::Cls } else { Pooling::Mean }
+}
+
+/// Prompts as sentence-transformers writes them, where the file exists: of the query, and of what
+/// is called a document or a passage.
+fn declared_prompts(path: &Path) -> Result<Prompts, String> {
+    let content = match std::fs::read(path) {
+        Ok(content) => content,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Prompts::default()),
+        Err(error) => return Err(format!("{PROMPTS}: {error}")),
+    };
+    let json: serde_json::Value =
+        serde_json::from_slice(&content).map_err(|error| format!("{PROMPTS}: {error}"))?;
+    let prompt = |names: &[&str]| {
+        let mut given = names.iter().filter_map(|name| json["prompts"][name].as_str());
+        given.find(|prompt| !prompt.is_empty()).unwrap_or_default().to_owned()
+    };
+    Ok(Prompts { query: prompt(&["query"]), document: prompt(&["document", "passage"]) })
 }
 
 #[cfg(test)]

@@ -115,6 +115,17 @@ fn a_model_of_the_hub_is_pinned_by_its_first_download() {
 }
 
 #[test]
+fn models_of_the_hub_get_the_prompts_of_their_cards() {
+    let prompts = |name: &str| {
+        let Prompts { query, document } = known_prompts(&name.parse().expect("a name of fastembed's"));
+        [query, document]
+    };
+    assert_eq!(prompts("MultilingualE5Small"), ["query: ", "passage: "]);
+    assert_eq!(prompts("BGESmallENV15"), ["Represent this sentence for searching relevant passages: ", ""]);
+    assert_eq!(prompts("JinaEmbeddingsV2BaseCode"), ["", ""]);
+}
+
+#[test]
 fn a_hub_that_does_not_deliver_is_named() {
     let mut files = files_of_the_model();
     files.remove("config.json");

@@ -16,7 +16,8 @@ pub struct ModelInfo {
     pub max_tokens: usize,
     /// Counts its tokens.
     pub tokens: TokenCounter,
-    /// SHA-256 of its tokenizer file, hexadecimal.
+    /// What its counts are a function of: SHA-256 of its tokenizer file, hexadecimal, and what
+    /// stands before each text.
     pub tokenizer: String,
 }
 
@@ -29,7 +30,8 @@ impl ModelInfo {
             dimension: lock.dimension,
             max_tokens: lock.max_tokens,
             tokens: TokenCounter::open(options)?,
-            tokenizer: lock.file(Role::Tokenizer).map_or_else(String::new, |file| file.sha256.clone()),
+            tokenizer: lock.file(Role::Tokenizer).map_or_else(String::new, |file| file.sha256.clone())
+                + &lock.prompts.document,
         })
     }
 }

@@ -118,6 +118,46 @@ fn client_that_delivers(folder: &Path, content: &str) -> String {
     path.to_string_lossy().into_owned()
 }
 
+/// Installs the packaged model's files with these prompts, and opens the model.
+fn prompted(root: &Path, folder: &Path, prompts: &str) -> LocalEmbedder {
+    std::fs::write(folder.join("config_sentence_transformers.json"), prompts).unwrap();
+    let options = local(root, folder);
+    install(&options, &mut |_| {}).unwrap_or_else(|error| panic!("{error}"));
+    LocalEmbedder::open(&options).unwrap()
+}
+
+#[test]
+fn what_a_model_wants_before_a_text_is_put_there() {
+    let (root, folder) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    copied(folder.path());
+    let mut plain =
+        prompted(root.path(), folder.path(), r#"{"prompts": {"query": "", "clustering": "c: "}}"#);
+    let mut both = prompted(
+        root.path(),
+        folder.path(),
+        r#"{"prompts": {"query": "query: ", "document": "", "passage": "passage: "}}"#,
+    );
+    let text = "fn main() prints a greeting";
+    assert_eq!(both.embed(text).unwrap(), plain.embed(&format!("passage: {text}")).unwrap());
+    assert_eq!(both.embed_query(text).unwrap(), plain.embed(&format!("query: {text}")).unwrap());
+    assert_eq!(plain.embed_query(text).unwrap(), plain.embed(text).unwrap());
+    assert_eq!(both.count_tokens(text), plain.count_tokens(&format!("passage: {text}")));
+    crate::embed::contract::vectors_keep_the_contract(&mut both);
+    crate::embed::contract::nothing_is_truncated(&mut both);
+
+    // Another prompt before what is indexed makes other vectors; one before queries does not.
+    let query = prompted(root.path(), folder.path(), r#"{"prompts": {"query": "query: "}}"#);
+    let other = prompted(root.path(), folder.path(), r#"{"prompts": {"document": "text: "}}"#);
+    let fingerprints = [&plain, &both, &query, &other].map(|model| model.fingerprint().0.as_str());
+    assert_eq!(fingerprints[0], fingerprints[2]);
+    let [_, both, query, other] = fingerprints;
+    assert!(both != query && query != other && both != other, "{fingerprints:?}");
+
+    std::fs::write(folder.path().join("config_sentence_transformers.json"), "{").unwrap();
+    let error = install(&local(root.path(), folder.path()), &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("config_sentence_transformers.json"), "{error}");
+}
+
 #[cfg(unix)]
 #[test]
 fn a_wheel_with_a_wrong_hash_leaves_nothing() {

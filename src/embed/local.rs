@@ -9,7 +9,7 @@ use fastembed::{
 };
 use half::f16;
 
-use super::files::{ModelLock, Role, damaged};
+use super::files::{ModelLock, Role, damaged, sha256_hex};
 use super::install::{model_lock_path, runtime_library};
 use super::{EmbedError, Embedder, ModelOptions, TokenCounter, runtime};
 use crate::id::Fingerprint;
@@ -20,6 +20,8 @@ pub(super) const TOKEN_LIMIT: usize = 512;
 
 /// Hexadecimal digits of the graph's SHA-256 in a fingerprint.
 const FINGERPRINT_DIGITS: usize = 12;
+/// The same of what stands before a text.
+const PROMPT_DIGITS: usize = 8;
 
 /// A loaded model: one session, used by one thread at a time.
 ///
@@ -52,7 +54,7 @@ impl LocalEmbedder {
         lock.check_sizes(&base)?;
         let files = ModelFiles { lock: &lock, base: &base };
         let graph_path = files.path(Role::Graph)?;
-        let counter = TokenCounter::from_file(&files.path(Role::Tokenizer)?)?;
+        let counter = files.counter()?;
         let mut model = UserDefinedEmbeddingModel::new(files.required(Role::Graph)?, files.tokenizer()?)
             // Batches are of one text, for which fastembed's modes do not differ.
             .with_quantization(QuantizationMode::None)
@@ -92,52 +94,9 @@ impl LocalEmbedder {
         &self.lock
     }
 
-    /// The vector as the model gives it, of unit length, not yet rounded.
-    pub(super) fn raw(&mut self, text: &str, tokens: usize) -> Result<Vec<f32>, EmbedError> {
-        let failed = |reason: String| EmbedError::Inference { model: self.lock.name.clone(), tokens, reason };
-        let result = self.model.embed([text], Some(1));
-        let mut vectors = result.map_err(|error| failed(error.to_string()))?;
-        vectors.pop().ok_or_else(|| failed("it gave no vector".to_owned()))
-    }
-}
-
-/// The fingerprint of an installed model: name, graph, dimension, pooling, length.
-pub(super) fn fingerprint(lock: &ModelLock) -> Fingerprint {
-    let graph = lock.file(Role::Graph).map_or("", |file| file.sha256.as_str());
-    let graph = graph.get(..FINGERPRINT_DIGITS).unwrap_or(graph);
-    let (dimension, pooling, length) = (lock.dimension, lock.pooling.name(), lock.max_tokens);
-    Fingerprint(format!("{}@{graph};{dimension};{pooling};{length}", lock.name))
-}
-
-impl TokenCounter {
-    /// The counter of the model of `options`, without loading the model.
-    pub fn open(options: &ModelOptions) -> Result<TokenCounter, EmbedError> {
-        let lock_path = model_lock_path(options);
-        let lock = ModelLock::read(&lock_path, "the embedding model")?;
-        let base = lock.base_of(&lock_path);
-        TokenCounter::from_file(&ModelFiles { lock: &lock, base: &base }.path(Role::Tokenizer)?)
-    }
-}
-
-impl Embedder for LocalEmbedder {
-    fn fingerprint(&self) -> &Fingerprint {
-        &self.fingerprint
-    }
-
-    fn dimension(&self) -> usize {
-        self.lock.dimension
-    }
-
-    fn max_tokens(&self) -> usize {
-        self.lock.max_tokens
-    }
-
-    fn count_tokens(&self, text: &str) -> usize {
-        self.counter.count(text)
-    }
-
-    fn embed(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
-        let (tokens, limit) = (self.count_tokens(text), self.max_tokens());
+    /// The vector of `text`, with all that the model is to be given.
+    fn vector(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        let (tokens, limit) = (self.counter.count_alone(text), self.max_tokens());
         if tokens > limit {
             return Err(EmbedError::TooLong { tokens, limit });
         }
@@ -161,6 +120,65 @@ impl Embedder for LocalEmbedder {
         }
         Ok(vector)
     }
+
+    /// The vector as the model gives it, of unit length, not yet rounded.
+    pub(super) fn raw(&mut self, text: &str, tokens: usize) -> Result<Vec<f32>, EmbedError> {
+        let failed = |reason: String| EmbedError::Inference { model: self.lock.name.clone(), tokens, reason };
+        let result = self.model.embed([text], Some(1));
+        let mut vectors = result.map_err(|error| failed(error.to_string()))?;
+        vectors.pop().ok_or_else(|| failed("it gave no vector".to_owned()))
+    }
+}
+
+/// The fingerprint of an installed model: name, graph, what stands before a text that is indexed,
+/// dimension, pooling, length.
+pub(super) fn fingerprint(lock: &ModelLock) -> Fingerprint {
+    let graph = lock.file(Role::Graph).map_or("", |file| file.sha256.as_str());
+    let graph = graph.get(..FINGERPRINT_DIGITS).unwrap_or(graph);
+    let prompt = match lock.prompts.document.as_str() {
+        "" => String::new(),
+        prompt => format!("+{}", &sha256_hex(prompt.as_bytes())[..PROMPT_DIGITS]),
+    };
+    let (dimension, pooling, length) = (lock.dimension, lock.pooling.name(), lock.max_tokens);
+    Fingerprint(format!("{}@{graph}{prompt};{dimension};{pooling};{length}", lock.name))
+}
+
+impl TokenCounter {
+    /// The counter of the model of `options`, without loading the model.
+    pub fn open(options: &ModelOptions) -> Result<TokenCounter, EmbedError> {
+        let lock_path = model_lock_path(options);
+        let lock = ModelLock::read(&lock_path, "the embedding model")?;
+        let base = lock.base_of(&lock_path);
+        ModelFiles { lock: &lock, base: &base }.counter()
+    }
+}
+
+impl Embedder for LocalEmbedder {
+    fn fingerprint(&self) -> &Fingerprint {
+        &self.fingerprint
+    }
+
+    fn dimension(&self) -> usize {
+        self.lock.dimension
+    }
+
+    fn max_tokens(&self) -> usize {
+        self.lock.max_tokens
+    }
+
+    fn count_tokens(&self, text: &str) -> usize {
+        self.counter.count(text)
+    }
+
+    fn embed(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        let text = [self.lock.prompts.document.as_str(), text].concat();
+        self.vector(&text)
+    }
+
+    fn embed_query(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        let text = [self.lock.prompts.query.as_str(), text].concat();
+        self.vector(&text)
+    }
 }
 
 /// The files of an installed model.
@@ -179,6 +197,11 @@ impl ModelFiles<'_> {
 
     fn required(&self, role: Role) -> Result<Vec<u8>, EmbedError> {
         read(&self.path(role)?)
+    }
+
+    fn counter(&self) -> Result<TokenCounter, EmbedError> {
+        let counter = TokenCounter::from_file(&self.path(Role::Tokenizer)?)?;
+        Ok(counter.with_prompt(&self.lock.prompts.document))
     }
 
     fn optional(&self, role: Role) -> Result<Option<Vec<u8>>, EmbedError> {

@@ -26,7 +26,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 pub use cache::{CacheError, CacheStats, EmbeddingCache};
-pub use files::{ModelLock, Pooling};
+pub use files::{ModelLock, Pooling, Prompts};
 pub use info::ModelInfo;
 pub use install::{InstallError, Installed, Progress, Status, install, installed, status};
 pub use local::LocalEmbedder;
@@ -81,9 +81,9 @@ pub enum ModelSource {
         /// A mirror of the hub; `https://huggingface.co` where absent.
         endpoint: Option<String>,
     },
-    /// A folder with `model.onnx` and `tokenizer.json`, and optionally
-    /// `config.json`, `tokenizer_config.json`, `special_tokens_map.json` and
-    /// `1_Pooling/config.json`, as sentence-transformers writes them.
+    /// A folder with `model.onnx` and `tokenizer.json`, and optionally `config.json`,
+    /// `tokenizer_config.json`, `special_tokens_map.json`, `1_Pooling/config.json` and
+    /// `config_sentence_transformers.json`, as sentence-transformers writes them.
     Local {
         /// The folder.
         folder: PathBuf,
@@ -127,10 +127,13 @@ pub trait Embedder: Send {
     fn dimension(&self) -> usize;
     /// The longest text it takes, in its own tokens, special ones included.
     fn max_tokens(&self) -> usize;
-    /// Tokens of `text`, special ones included, nothing truncated.
+    /// Tokens of a text that is indexed, with special ones and what the model is given before it,
+    /// nothing truncated.
     fn count_tokens(&self, text: &str) -> usize;
-    /// The vector of `text`.
+    /// The vector of a text that is indexed.
     fn embed(&mut self, text: &str) -> Result<Vec<f32>, EmbedError>;
+    /// The vector of a text that is searched for. Many models make no difference.
+    fn embed_query(&mut self, text: &str) -> Result<Vec<f32>, EmbedError>;
 }
 
 /// Why a text has no vector, or a model cannot be used.

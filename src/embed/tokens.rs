@@ -26,6 +26,8 @@ const MEMO_BYTES: usize = 16;
 #[derive(Clone)]
 pub struct TokenCounter {
     inner: Arc<Inner>,
+    /// What the model is given before each text.
+    prompt: Arc<str>,
 }
 
 struct Inner {
@@ -92,8 +94,8 @@ impl TokenCounter {
         tokenizer.with_truncation(None).map_err(|error| failed(error.to_string()))?;
         let description: serde_json::Value =
             serde_json::from_slice(json).map_err(|error| failed(error.to_string()))?;
-        let mut counter =
-            TokenCounter { inner: Arc::new(Inner { tokenizer, path: path.to_owned(), bert: None }) };
+        let inner = Arc::new(Inner { tokenizer, path: path.to_owned(), bert: None });
+        let mut counter = TokenCounter { inner, prompt: "".into() };
         let special_tokens = counter.by_tokenizer("", true);
         if let (Some(bert), Some(inner)) =
             (Bert::of(&description, special_tokens), Arc::get_mut(&mut counter.inner))
@@ -103,13 +105,26 @@ impl TokenCounter {
         Ok(counter)
     }
 
+    /// Counts with each text what a model is given before it.
+    pub(super) fn with_prompt(self, prompt: &str) -> TokenCounter {
+        TokenCounter { prompt: prompt.into(), ..self }
+    }
+
     /// The `tokenizer.json` it was made from.
     pub fn path(&self) -> &Path {
         &self.inner.path
     }
 
-    /// Tokens of `text`, special ones included.
+    /// Tokens of `text` as the model reads it: with special ones, and what is put before it.
     pub fn count(&self, text: &str) -> usize {
+        match &*self.prompt {
+            "" => self.count_alone(text),
+            prompt => self.count_alone(&[prompt, text].concat()),
+        }
+    }
+
+    /// Tokens of `text` alone, special ones included.
+    pub(super) fn count_alone(&self, text: &str) -> usize {
         match &self.inner.bert {
             Some(bert) if !bert.names_added_token(text) => self.by_words(bert, text),
             _ => self.by_tokenizer(text, true),

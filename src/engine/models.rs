@@ -146,6 +146,10 @@ impl Embedder for SharedEmbedder {
     fn embed(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
         self.with(|embedder| embedder.embed(text))
     }
+
+    fn embed_query(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        self.with(|embedder| embedder.embed_query(text))
+    }
 }
 
 /// A query in progress; runs wait until it is dropped.

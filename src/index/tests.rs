@@ -45,6 +45,10 @@ impl Embedder for Named {
         let bytes = ContentHash::of(format!("{} {text}", self.0).as_bytes()).0;
         Ok((0..DIMENSION).map(|at| (f32::from(bytes[at]) - 127.5) / 128.0).collect())
     }
+
+    fn embed_query(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        self.embed(text)
+    }
 }
 
 struct Fixture {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::MemoryError;
 use super::collection::{Collection, TextLeg, leg_of};
-use crate::embed::{Embedder, Leg};
+use crate::embed::{EmbedError, Embedder, Leg};
 use crate::id::PointId;
 use crate::search::fusion::{LegRanking, fuse};
 use crate::search::{LegName, LegState, Mode, Query, Request, SearchError};
@@ -113,10 +113,11 @@ fn vector(
         Ok(model) => model,
         Err(reason) => return Ok(Err(reason)),
     };
-    let (tokens, limit) = (model.count_tokens(text), model.max_tokens());
-    if tokens > limit {
-        return Ok(Err(format!("the query has {tokens} tokens and its model reads {limit}: shorten it")));
-    }
-    let vector = model.embed(text).map_err(|source| SearchError::Embed { leg: Leg::Text, source })?;
+    let vector = match model.embed_query(text) {
+        Err(EmbedError::TooLong { tokens, limit }) => {
+            return Ok(Err(format!("the query has {tokens} tokens and its model reads {limit}: shorten it")));
+        }
+        embedded => embedded.map_err(|source| SearchError::Embed { leg: Leg::Text, source })?,
+    };
     Ok(Ok((leg_of(model), vector)))
 }

@@ -62,6 +62,11 @@ impl Embedder for Words {
         let length = vector.iter().map(|v| v * v).sum::<f32>().sqrt().max(1e-6);
         Ok(vector.into_iter().map(|v| v / length).collect())
     }
+
+    fn embed_query(&mut self, text: &str) -> Result<Vec<f32>, EmbedError> {
+        let (tokens, limit) = (self.count_tokens(text), self.max_tokens());
+        if tokens > limit { Err(EmbedError::TooLong { tokens, limit }) } else { self.embed(text) }
+    }
 }
 
 struct Fixture {

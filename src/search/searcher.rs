@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::embed::{Embedder, Leg, is_of_model};
+use crate::embed::{EmbedError, Embedder, Leg, is_of_model};
 use crate::id::{CollectionName, Fingerprint, PointId};
 use crate::lexical;
 use crate::path::AbsPath;
@@ -243,11 +243,11 @@ impl<'a> Searcher<'a> {
             let mut of_it =
                 legs.filter(|(_, leg)| leg.as_ref().is_some_and(|(leg, _)| is_of_model(leg, &model)));
             let Some((leg, _)) = of_it.next() else { continue };
-            let (tokens, limit) = (embedder.count_tokens(&query.text), embedder.max_tokens());
-            let vector = if tokens > limit {
-                Err(format!("the query has {tokens} tokens and its model reads {limit}: shorten the query"))
-            } else {
-                Ok(embedder.embed(&query.text).map_err(|source| SearchError::Embed { leg, source })?)
+            let vector = match embedder.embed_query(&query.text) {
+                Err(EmbedError::TooLong { tokens, limit }) => Err(format!(
+                    "the query has {tokens} tokens and its model reads {limit}: shorten the query"
+                )),
+                embedded => Ok(embedded.map_err(|source| SearchError::Embed { leg, source })?),
             };
             asked.vectors.push((model, vector));
         }
